@@ -1,0 +1,62 @@
+"""A stream's bookmarks in the Singer state: one partition for each device. Knows nothing but the state's shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from singer_sdk.exceptions import ConfigurationError
+
+REPLICATION_KEY = "mrid"
+
+
+class StateError(ConfigurationError):
+    """A state that this tap can't have written."""
+
+
+class Bookmarks:
+    """A view on one stream's part of a Singer state; what it does not know stays in the state as it is.
+
+    The partitions of a state are a list; looking a device up there for each record would make a thousand devices
+    slow, so the list is indexed once.
+    """
+
+    def __init__(self, stream_state: dict[str, Any]) -> None:
+        """Index the partitions of a state.
+
+        Args:
+            stream_state: `state["bookmarks"]["readings"]`; it is changed in place.
+
+        Raises:
+            StateError: The state does not have the shape that this tap writes.
+        """
+        self._stream_state = stream_state
+        self._by_device: dict[str, dict[str, Any]] = {}
+        try:
+            for partition in stream_state.get("partitions", []):
+                self._add(partition["context"]["device_sn"], partition)
+        except (TypeError, KeyError, AttributeError):
+            raise StateError(
+                "the state is not one of this tap: each partition needs a context with device_sn; "
+                "hand over the state of an earlier run, or none to begin anew"
+            ) from None
+
+    def _add(self, device_sn: str, partition: dict[str, Any]) -> None:
+        mrid = partition.get("replication_key_value")
+        if mrid is not None and (not isinstance(mrid, int) or isinstance(mrid, bool) or mrid < 0):
+            raise StateError(f"the state's bookmark of {device_sn} should be an mrid (a whole number), not {mrid!r}")
+        self._by_device[device_sn] = partition
+
+    def get(self, device_sn: str) -> int | None:
+        """Return the highest mrid that was written for a device; None when there is none yet."""
+        partition = self._by_device.get(device_sn)
+        return None if partition is None else partition.get("replication_key_value")
+
+    def set(self, device_sn: str, mrid: int) -> None:
+        """Move a device's bookmark."""
+        partition = self._by_device.get(device_sn)
+        if partition is None:
+            partition = {"context": {"device_sn": device_sn}}
+            self._by_device[device_sn] = partition
+            self._stream_state.setdefault("partitions", []).append(partition)
+        partition["replication_key"] = REPLICATION_KEY
+        partition["replication_key_value"] = mrid

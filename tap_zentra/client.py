@@ -1,0 +1,207 @@
+"""One call: URL, token, parameters, answer -> body, or an error of a kind."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase
+from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
+
+from tap_zentra.records import excerpt
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+if TYPE_CHECKING:
+    from tap_zentra.pagination import PageRequest
+
+UNAUTHORIZED = 401
+TOO_MANY_REQUESTS = 429
+SERVER_ERROR = 500
+
+
+class TokenRefusedError(FatalAPIError):
+    """The service refuses the token, for every device."""
+
+
+class DeviceRefusedError(FatalAPIError):
+    """The service refuses this device, or this call; asking again would not help."""
+
+
+class ServiceFailedError(RetriableAPIError):
+    """No answer, or half of one, or a server's error: the same call may succeed later."""
+
+
+class LockedOutError(Exception):
+    """The service's call limit was met.
+
+    Attributes:
+        seconds: How long the lock-out lasts, if the service says so.
+        calls: The limit that was met, in calls for a window, if the service says so.
+        names_account: Whether the service's words speak of the account.
+    """
+
+    def __init__(self, message: str, *, seconds: float | None) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+        limit = re.search(r"limit of (\d+) call", message)
+        self.calls = int(limit[1]) if limit else None
+        self.names_account = re.search(r"\b(user|account)\b", message, re.IGNORECASE) is not None
+
+
+class _TokenAuth(AuthBase):
+    """The header that ZENTRA Cloud wants; as an auth object it also keeps a .netrc file from overwriting it."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    @override
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        r.headers["Authorization"] = f"Token {self._token}"
+        return r
+
+
+class _Session(requests.Session):
+    """A session that follows no redirect to another place, so that the token can't get there."""
+
+    @override
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target is None or _origin(requests.compat.urljoin(resp.url, target)) != _origin(resp.url):
+            return None
+        return target
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+class Client:
+    """Calls of one account at one server; may be used by many threads, each with its own connection."""
+
+    def __init__(self, *, api_url: str, api_version: str, token: str, timeout: float, user_agent: str) -> None:
+        """Make a client; nothing is called yet.
+
+        Args:
+            api_url: Base URL of the server, such as `https://zentracloud.com`.
+            api_version: `v4` or `v3`.
+            token: The account's token, without the word `Token`.
+            timeout: Seconds to wait for a connection, and for each further part of an answer.
+            user_agent: What to call ourselves.
+        """
+        self._base = f"{api_url.rstrip('/')}/api/{api_version}"
+        self._token = token
+        self._timeout = timeout
+        self._user_agent = user_agent
+        self._own = threading.local()
+
+    def get_readings(self, device_sn: str, page: PageRequest, *, page_size: int, depth: bool) -> bytes:
+        """Fetch one page of a device's readings, in ascending order.
+
+        Returns:
+            The body of an answer with status 200.
+
+        Raises:
+            TokenRefusedError: 401.
+            LockedOutError: 429.
+            DeviceRefusedError: any other status that asking again would not change.
+            ServiceFailedError: no answer, a broken one, or a status of 500 and above.
+        """
+        parameters: dict[str, str | int] = {
+            "device_sn": device_sn,
+            "per_page": page_size,
+            "page_num": 1,
+            "sort_by": "ascending",
+            "output_format": "json",
+        }
+        if page.start_mrid is not None:
+            parameters["start_mrid"] = page.start_mrid
+        if page.start_date is not None:
+            start = datetime.fromtimestamp(page.start_date, tz=timezone.utc)
+            parameters["start_date"] = f"{start:%Y-%m-%d %H:%M}"
+        if depth:
+            parameters["device_depth"] = "true"
+        return self._get("get_readings", parameters)
+
+    def _get(self, endpoint: str, parameters: dict[str, str | int]) -> bytes:
+        try:
+            answer = self._session.get(f"{self._base}/{endpoint}/", params=parameters, timeout=self._timeout)
+        except requests.Timeout:
+            raise ServiceFailedError(f"no answer within {self._timeout:g} s") from None
+        except requests.RequestException as error:
+            raise ServiceFailedError(f"the connection failed: {_innermost(error)}") from None
+        if answer.status_code != requests.codes.ok:
+            raise self._error(answer)
+        return answer.content
+
+    @property
+    def _session(self) -> requests.Session:
+        """Return the calling thread's session; requests does not promise that threads may share one."""
+        session: requests.Session | None = getattr(self._own, "session", None)
+        if session is None:
+            session = self._own.session = _Session()
+            session.auth = _TokenAuth(self._token)
+            session.headers["User-Agent"] = self._user_agent
+        return session
+
+    def _error(self, answer: requests.Response) -> Exception:
+        words = self._words(answer)
+        status = f"{answer.status_code} {answer.reason}".strip()
+        if answer.status_code == UNAUTHORIZED:
+            return TokenRefusedError(f"the service refuses the token ({status}: {words})")
+        if answer.status_code == TOO_MANY_REQUESTS:
+            return LockedOutError(words, seconds=lock_out_seconds(answer.headers, words))
+        if answer.status_code >= SERVER_ERROR:
+            return ServiceFailedError(f"the service failed ({status}: {words})")
+        if answer.is_redirect:
+            host = urlsplit(answer.headers["Location"]).hostname
+            words = f"not followed to {host}, so that the token stays here; check api_url and server"
+            return DeviceRefusedError(f"the service redirects ({status}): {words}")
+        return DeviceRefusedError(
+            f"the service refuses the call ({status}: {words}); check the serial number, the server, and that the "
+            "token's user may see the device"
+        )
+
+    def _words(self, answer: requests.Response) -> str:
+        """Return what the service says of an error, on one line, without the token if it should echo it."""
+        try:
+            detail = answer.json()["detail"]
+        except (ValueError, KeyError, TypeError):
+            words = excerpt(answer.content)
+        else:
+            words = " ".join(str(detail).split())[:300]
+        return words.replace(self._token, "…")
+
+
+def lock_out_seconds(headers: requests.structures.CaseInsensitiveDict[str], words: str) -> float | None:
+    """Return how long a 429 locks out: from `Retry-After` (seconds or a date), else from the text, else None."""
+    retry_after = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", retry_after):
+        return float(retry_after)
+    if retry_after:
+        try:
+            until = parsedate_to_datetime(retry_after)
+            # The server's own clock, so that ours may be wrong.
+            return (until - parsedate_to_datetime(headers["Date"])).total_seconds()
+        except (ValueError, TypeError, KeyError):
+            pass
+    expires = re.search(r"expires in (\d+(?:\.\d+)?) second", words)
+    return float(expires[1]) if expires else None
+
+
+def _innermost(error: BaseException) -> str:
+    """Return the reason at the bottom of an error that libraries have wrapped, without the URL they add."""
+    while error.__context__ is not None:
+        error = error.__context__
+    reason = error.strerror if isinstance(error, OSError) else None
+    return reason or str(error) or type(error).__name__

@@ -1,0 +1,181 @@
+"""Where a device's next page starts, and when the device is at its end; knows neither network nor clock.
+
+A page is asked for by the lowest mrid it may hold, always ascending and always as page 1, so that pages cannot
+shift under the reader. `next_url` is set on every page and says nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DAY = 86_400
+"""Seconds. The service takes `start_date` in the device's local time, which is less than a day from UTC."""
+
+
+class NoProgressError(ValueError):
+    """An answer that would make the reader go in circles."""
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Where a page starts: at an mrid, or at a moment in seconds since 1970. One of the two is None."""
+
+    start_mrid: int | None = None
+    start_date: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do with a page that has been read.
+
+    Attributes:
+        since: Readings before this moment, in seconds since 1970, are left out.
+        below_mrid: Readings of this mrid and above are left out; None: all stay.
+        bookmark: The device's bookmark once the page has been written; None: it has none yet.
+        missing: Records between the page before and the end of this one that the service does not have.
+        warning: What a person should know of this page.
+    """
+
+    since: int = 0
+    below_mrid: int | None = None
+    bookmark: int | None = None
+    missing: int = 0
+    warning: str | None = None
+
+
+class MridPaginator:
+    """One device's way from its bookmark to its newest record.
+
+    Attributes:
+        request: The page to ask for next, unless `done`.
+        done: Whether the device has been read to its end.
+        bookmark: The highest mrid that has been read and is to be kept; None before there is one.
+        records_left: How many records may still be ahead; infinite before the first answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        bookmark: int | None,
+        page_size: int,
+        lookback: int = 0,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> None:
+        """Start at a bookmark, or without one at a moment, or else at the device's first record.
+
+        Args:
+            bookmark: The highest mrid that earlier syncs have read.
+            page_size: Records of a full page.
+            lookback: How many records up to the bookmark are read again.
+            start: First sync only: readings from this moment on, in seconds since 1970.
+            end: Readings up to this moment, in seconds since 1970.
+        """
+        self.bookmark = bookmark
+        self.records_left = math.inf
+        self._page_size = page_size
+        self._since = start if bookmark is None and start is not None else 0
+        self._end = math.inf if end is None else end
+        self._started_over = False
+        self._doubts_date = False
+        self.done = False
+        if bookmark is not None:
+            self.request = PageRequest(start_mrid=max(0, bookmark + 1 - lookback))
+        elif start is not None:
+            self.request = PageRequest(start_date=max(0, start - DAY))
+        else:
+            self.request = PageRequest(start_mrid=0)
+
+    def advance(self, max_mrid: int | None, records: Mapping[int, int]) -> Step:
+        """Take note of the page that `request` brought, and move on.
+
+        Args:
+            max_mrid: The device's newest record, also beyond this page; None when it has none.
+            records: The page's records: mrid -> moment in seconds since 1970.
+
+        Raises:
+            NoProgressError: The answer ignores `start_mrid`, or contradicts the ones before.
+        """
+        asked = self.request
+        self.done = True
+        if max_mrid is None:
+            step = self._no_records(records)
+        elif self.bookmark is not None and max_mrid < self.bookmark:
+            step = self._behind_bookmark(max_mrid, self.bookmark)
+        elif records:
+            step = self._page(asked, max_mrid, records)
+        else:
+            step = self._empty_page(asked, max_mrid)
+        self.records_left = 0 if self.done or max_mrid is None else max_mrid + 1 - (self.request.start_mrid or 0)
+        return step
+
+    def _ask(self, start_mrid: int) -> None:
+        self.request = PageRequest(start_mrid=start_mrid)
+        self.done = False
+
+    def _no_records(self, records: Mapping[int, int]) -> Step:
+        if records:
+            raise NoProgressError("the answer has records, but its pagination.max_mrid is null")
+        if self.bookmark is None:
+            return Step()
+        warning = f"the device has no records, but mrid {self.bookmark} has been read before"
+        return Step(bookmark=self.bookmark, warning=warning)
+
+    def _behind_bookmark(self, max_mrid: int, bookmark: int) -> Step:
+        """The logger was wiped or replaced and counts from 1 again, or the service lags behind itself."""
+        behind = f"its newest record is mrid {max_mrid}, but mrid {bookmark} has been read before"
+        cheap = max_mrid <= self._page_size
+        if not cheap and bookmark - max_mrid <= self._page_size:
+            lag = f"{behind}: the service lags behind itself; nothing is new, the next sync asks again"
+            return Step(bookmark=bookmark, warning=lag)
+        if self._started_over:
+            raise NoProgressError(f"{behind}, and this sync has started over at the device's first record once")
+        self._started_over = True
+        self.bookmark = None
+        self._ask(0)
+        reason = "it is one call to make sure" if cheap else "the logger was wiped or replaced"
+        return Step(below_mrid=0, warning=f"{behind}: {reason}; reading the device again from its first record")
+
+    def _empty_page(self, asked: PageRequest, max_mrid: int) -> Step:
+        """No record where there should be one, or none at all: a gap, or the end."""
+        if asked.start_mrid is None:
+            # Nothing since `start_date`. Answers to dates are known to lack the newest day: look at it by mrid.
+            self._doubts_date = True
+            self._ask(max(0, max_mrid + 1 - self._page_size))
+            return Step()
+        beyond = asked.start_mrid + self._page_size
+        if beyond <= max_mrid:
+            self._ask(beyond)
+        if self.bookmark is None or asked.start_mrid > max_mrid:
+            return Step(bookmark=self.bookmark)
+        last = min(beyond - 1, max_mrid)
+        return self._step(missing=last + 1 - asked.start_mrid, last=last)
+
+    def _page(self, asked: PageRequest, max_mrid: int, records: Mapping[int, int]) -> Step:
+        lowest, highest = min(records), max(records)
+        if asked.start_mrid is not None and lowest < asked.start_mrid:
+            raise NoProgressError(
+                f"the answer ignores start_mrid: asked for mrid {asked.start_mrid} and up, got mrid {lowest}"
+            )
+        if self._doubts_date and asked.start_mrid and min(records.values()) >= self._since:
+            self._doubts_date = False
+            self._ask(0)
+            return Step(below_mrid=0, warning="the service found nothing since start_date; reading all records")
+        first_new = lowest if self.bookmark is None else max(asked.start_mrid or 0, self.bookmark + 1)
+        missing = max(0, highest + 1 - first_new - sum(mrid >= first_new for mrid in records))
+        # What comes after `end_date` is for a later sync, and so is every record behind the first such one.
+        beyond_end = min((mrid for mrid, moment in records.items() if moment > self._end), default=None)
+        kept = [mrid for mrid in records if beyond_end is None or mrid < beyond_end]
+        self.bookmark = max(kept if self.bookmark is None else [*kept, self.bookmark], default=None)
+        if beyond_end is None and highest < max_mrid:
+            self._ask(highest + 1)
+        return self._step(missing=missing, last=highest, below_mrid=beyond_end)
+
+    def _step(self, *, missing: int, last: int, below_mrid: int | None = None) -> Step:
+        warning = f"{missing} records up to mrid {last} do not exist: a gap" if missing else None
+        return Step(since=self._since, below_mrid=below_mrid, bookmark=self.bookmark, missing=missing, warning=warning)

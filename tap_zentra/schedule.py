@@ -1,0 +1,219 @@
+"""Which device is asked next, and when: the order of calls, without threads, network or the real clock.
+
+Every moment is a number of seconds on one monotonic clock, which the caller reads.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
+    from tap_zentra.call_limits import CallLimits
+
+HEAD_START = 0.5
+"""Seconds that the very first call is alone, so that a wrong token costs one call and not one for each thread."""
+
+LOCK_OUTS_IN_A_ROW = 20
+"""So many 429 answers in a row give a device up, so that a run always ends."""
+
+SHORTEST_LOCK_OUT = 1.0
+"""Seconds, or the window if that is shorter."""
+
+LONGEST_WAIT = 5
+"""Windows: the longest time that a lock-out is heeded, or that a failed call is put off."""
+
+
+class Phase(enum.Enum):
+    """Where a device stands in this run."""
+
+    WAITING = enum.auto()
+    CALLED = enum.auto()
+    DONE = enum.auto()
+    FAILED = enum.auto()
+
+
+@dataclass(eq=False)
+class Turn:
+    """A device's place in the order of calls.
+
+    Attributes:
+        device_sn: Serial number.
+        left: Records still to be read, as far as known; infinite for a device that was not asked yet.
+        phase: Where the device stands.
+        calls: Calls that were sent.
+        waited: Seconds between being ready for a call and sending it.
+        failure: Why the device was given up.
+    """
+
+    device_sn: str
+    left: float = math.inf
+    phase: Phase = Phase.WAITING
+    calls: int = 0
+    waited: float = 0.0
+    failure: str | None = None
+    ready_since: float = 0.0
+    not_before: float = -math.inf
+    attempts: int = 0
+    lock_outs: int = 0
+    delays: Generator[float, Any, None] | None = field(default=None, repr=False)
+
+
+class Schedule:
+    """The order of calls to a fleet.
+
+    Among the devices that may be called now, the one with the most left to read goes first: that comes closest to
+    the shortest possible run. A call occupies one of `max_calls` places until its answer has been taken.
+
+    Attributes:
+        turns: The devices' places.
+        closed: Whether nothing may be sent any more.
+    """
+
+    def __init__(
+        self,
+        device_sns: Iterable[str],
+        limits: CallLimits,
+        *,
+        window: float,
+        max_calls: int,
+        max_attempts: int,
+        now: float,
+        jitter: Callable[[float], float] = backoff.full_jitter,
+    ) -> None:
+        """Line the devices up.
+
+        Args:
+            device_sns: Serial numbers; of devices with equally much left, the one named first goes first.
+            limits: The call limits, shared with everything that calls for the account.
+            window: The length of the limits' windows, in seconds.
+            max_calls: Calls that may be under way, or answered and not yet taken, at one time.
+            max_attempts: Tries of one page before its device is given up.
+            now: The moment from which the devices wait for their first call.
+            jitter: Draws the actual delay from the longest one.
+        """
+        self.turns = [Turn(device_sn, ready_since=now) for device_sn in device_sns]
+        self.closed = False
+        self._waiting = dict.fromkeys(self.turns)
+        self._limits = limits
+        self._window = window
+        self._max_calls = max_calls
+        self._max_attempts = max_attempts
+        self._jitter = jitter
+        self._calls = 0
+        self._first_sent_at: float | None = None
+        self._answered = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether no call is to come, and none is under way that matters."""
+        return self.closed or not (self._waiting or self._calls)
+
+    def next_call(self, now: float) -> Turn | float | None:
+        """Choose the device to call now, and count the call.
+
+        Returns:
+            The device's turn; or, when none may be called, the moment to ask again; or None when only an answer
+            can change that.
+        """
+        if self.closed or not self._waiting or self._calls >= self._max_calls:
+            return None
+        free_at = max(self._limits.account_free_at(), self._head_start_until())
+        if free_at > now:
+            return free_at
+        chosen: Turn | None = None
+        earliest = math.inf
+        for turn in self._waiting:
+            may_go_at = max(turn.not_before, self._limits.device_free_at(turn.device_sn))
+            if may_go_at > now:
+                earliest = min(earliest, may_go_at)
+            elif chosen is None or turn.left > chosen.left:
+                chosen = turn
+        if chosen is None:
+            return earliest
+        self._send(chosen, now)
+        return chosen
+
+    def go_on(self, turn: Turn, left: float, now: float) -> None:
+        """Take note of a page: its device is done, or waits for its next turn."""
+        self._take_answer()
+        turn.left = left
+        turn.attempts = turn.lock_outs = 0
+        turn.delays = None
+        if left:
+            self._wait(turn, now)
+        else:
+            turn.phase = Phase.DONE
+
+    def try_again(self, turn: Turn, reason: str, now: float) -> bool:
+        """Take note of a call without a result; return False when the device was given up for it."""
+        self._take_answer()
+        turn.attempts += 1
+        if turn.attempts >= self._max_attempts:
+            self._fail(turn, f"{reason}; given up after {turn.attempts} attempts")
+            return False
+        if turn.delays is None:
+            turn.delays = backoff.expo(factor=self._window / 2, max_value=LONGEST_WAIT * self._window)
+            next(turn.delays)  # the generator's first value is no delay
+        turn.not_before = now + self._jitter(next(turn.delays))
+        self._wait(turn, now)
+        return True
+
+    def lock_out(self, turn: Turn, reason: str, seconds: float | None, now: float, *, account: bool) -> float | None:
+        """Take note of a 429; return for how many seconds it is heeded, or None when the device was given up."""
+        self._take_answer()
+        shortest, longest = min(SHORTEST_LOCK_OUT, self._window), LONGEST_WAIT * self._window
+        bounded = min(max(self._window if seconds is None else seconds, shortest), longest)
+        if account:
+            self._limits.lock_account(now + bounded)
+        else:
+            self._limits.lock_device(turn.device_sn, now + bounded)
+        turn.lock_outs += 1
+        if turn.lock_outs >= LOCK_OUTS_IN_A_ROW:
+            self._fail(turn, f"{reason}; locked out {turn.lock_outs} times in a row")
+            return None
+        self._wait(turn, now)
+        return bounded
+
+    def give_up(self, turn: Turn, reason: str) -> None:
+        """Take note of an answer that ends a device's run."""
+        self._take_answer()
+        self._fail(turn, reason)
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        self.closed = True
+
+    def _head_start_until(self) -> float:
+        if self._answered or self._first_sent_at is None:
+            return -math.inf
+        return self._first_sent_at + HEAD_START
+
+    def _send(self, turn: Turn, now: float) -> None:
+        del self._waiting[turn]
+        self._limits.count(turn.device_sn, now)
+        self._calls += 1
+        if self._first_sent_at is None:
+            self._first_sent_at = now
+        turn.phase = Phase.CALLED
+        turn.calls += 1
+        turn.waited += now - turn.ready_since
+
+    def _take_answer(self) -> None:
+        self._calls -= 1
+        self._answered = True
+
+    def _wait(self, turn: Turn, now: float) -> None:
+        turn.phase = Phase.WAITING
+        turn.ready_since = now
+        self._waiting[turn] = None
+
+    def _fail(self, turn: Turn, reason: str) -> None:
+        turn.phase = Phase.FAILED
+        turn.failure = reason

@@ -1,0 +1,325 @@
+"""The tap's settings: what they are called, what they may be, and what to say when they are not.
+
+Pure: knows neither the SDK's tap nor the environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pendulum
+from singer_sdk import typing as th
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SERVERS = {
+    "us": "https://zentracloud.com",
+    "eu": "https://zentracloud.eu",
+    "tahmo": "https://tahmo.zentracloud.com",
+}
+"""The base URL of each server; an account, its tokens and its devices live on exactly one."""
+
+SCHEMA = th.PropertiesList(
+    th.Property(
+        "auth_token",
+        th.StringType,
+        required=True,
+        secret=True,
+        description="Token of the account (ZENTRA Cloud: API, Copy token); with or without the word `Token`.",
+    ),
+    th.Property(
+        "device_sns",
+        th.ArrayType(th.StringType),
+        required=True,
+        description='Serial numbers of the loggers: `["z6-12345", "z6-12346"]` or `z6-12345,z6-12346`.',
+    ),
+    th.Property(
+        "server",
+        th.StringType,
+        allowed_values=list(SERVERS),
+        default="us",
+        description="Server that the account lives on: `us`, `eu` or `tahmo`.",
+    ),
+    th.Property(
+        "api_url",
+        th.StringType,
+        description="Another base URL than the server's; `https` only, except for addresses of this machine.",
+    ),
+    th.Property(
+        "api_version",
+        th.StringType,
+        allowed_values=["v4", "v3"],
+        default="v4",
+        description="Version of the API; METER recommends `v4`.",
+    ),
+    th.Property(
+        "start_date",
+        th.DateTimeType,
+        description="First sync of a logger: readings from this moment on (UTC when it names no zone). "
+        "Without it: from the logger's first record.",
+    ),
+    th.Property("end_date", th.DateTimeType, description="Readings up to this moment."),
+    th.Property(
+        "page_size",
+        th.IntegerType(minimum=1, maximum=2000),
+        default=2000,
+        description="Records of one call, at most 2000.",
+    ),
+    th.Property(
+        "user_call_limit",
+        th.IntegerType(minimum=1),
+        default=60,
+        description="Calls that the service allows the account in one window.",
+    ),
+    th.Property(
+        "device_call_limit",
+        th.IntegerType(minimum=1),
+        default=1,
+        description="Calls that the service allows each logger in one window.",
+    ),
+    th.Property(
+        "call_limit_window",
+        th.NumberType(exclusive_minimum=0),
+        default=60,
+        description="Window of both limits, in seconds.",
+    ),
+    th.Property(
+        "max_concurrent_calls",
+        th.IntegerType(minimum=1, maximum=60),
+        default=16,
+        description="Calls under way at one time.",
+    ),
+    th.Property(
+        "request_timeout",
+        th.NumberType(exclusive_minimum=0),
+        default=120,
+        description="Seconds to wait for an answer.",
+    ),
+    th.Property(
+        "max_attempts",
+        th.IntegerType(minimum=1),
+        default=5,
+        description="Tries of one page before its logger is given up for this run.",
+    ),
+    th.Property(
+        "mrid_lookback",
+        th.IntegerType(minimum=0),
+        default=0,
+        description="On every sync read the last so many records again, for late arrivals.",
+    ),
+    th.Property("device_depth", th.BooleanType, default=True, description="Ask for the depths of the sensors."),
+    th.Property("user_agent", th.StringType, description="What the tap calls itself; `tap-zentra/<version>`."),
+).to_dict()
+"""JSON schema of the settings: the one place from which `--about`, the README and `meltano.yml` are checked."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Valid settings.
+
+    `start_date` and `end_date` are moments in seconds since 1970; `call_limit_window` and `request_timeout` are
+    durations in seconds.
+    """
+
+    auth_token: str = field(repr=False)
+    device_sns: tuple[str, ...]
+    api_url: str
+    api_version: str
+    start_date: int | None
+    end_date: int | None
+    page_size: int
+    user_call_limit: int
+    device_call_limit: int
+    call_limit_window: float
+    max_concurrent_calls: int
+    request_timeout: float
+    max_attempts: int
+    mrid_lookback: int
+    device_depth: bool
+    user_agent: str | None
+
+    def as_config(self) -> dict[str, Any]:
+        """Return the settings that may have come as text, as the JSON schema wants them."""
+        typed = {name: getattr(self, name) for name in SCHEMA["properties"] if name not in _KEPT_AS_GIVEN}
+        return {**typed, "device_sns": list(self.device_sns)}
+
+
+class SettingsError(ValueError):
+    """Settings that are missing or wrong.
+
+    Attributes:
+        faults: One line for each, with the setting's name and what it should be.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class _UnfitError(ValueError):
+    """A value that a setting can't have; the message says what it should be."""
+
+    def __init__(self, expected: str, *, secret: bool = False) -> None:
+        super().__init__(expected)
+        self.secret = secret
+
+
+def read_settings(config: Mapping[str, Any]) -> Settings:
+    """Read the settings from a configuration, in which all may be text, as in environment variables.
+
+    Raises:
+        SettingsError: At least one setting is missing or wrong; all faults are named.
+    """
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for name, schema in SCHEMA["properties"].items():
+        given = config.get(name)
+        if given is None or (isinstance(given, str) and not given.strip()):
+            given = schema.get("default")
+        try:
+            values[name] = None if given is None else _reader(name, schema)(given)
+        except _UnfitError as unfit:
+            shown = "" if unfit.secret else f", not {given!r}"
+            faults.append(f"{name} should be {unfit}{shown}")
+        else:
+            if values[name] is None and name in SCHEMA["required"]:
+                faults.append(f"{name} is missing: {schema['description']}")
+    if values.get("start_date") and values.get("end_date") and values["start_date"] > values["end_date"]:
+        faults.append("end_date should be later than start_date")
+    if faults:
+        raise SettingsError(faults)
+    server = values.pop("server")
+    values["api_url"] = values["api_url"] or SERVERS[server]
+    return Settings(**values)
+
+
+def _reader(name: str, schema: dict[str, Any]) -> Callable[[object], Any]:
+    """Return the function that turns what was given for a setting into its value."""
+    if name in _READERS:
+        return _READERS[name]
+    if "enum" in schema:
+        return lambda given: _choice(given, schema["enum"])
+    kind = schema["type"][0]
+    if kind == "boolean":
+        return _boolean
+    return lambda given: _number(given, schema, whole=kind == "integer")
+
+
+def _choice(given: object, allowed: list[str]) -> str:
+    if given not in allowed:
+        raise _UnfitError(f"one of {', '.join(allowed)}")
+    return str(given)
+
+
+def _boolean(given: object) -> bool:
+    text = str(given).strip().lower()
+    if text not in _WORDS:
+        raise _UnfitError("true or false")
+    return _WORDS[text]
+
+
+_WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def _number(given: object, schema: dict[str, Any], *, whole: bool) -> float:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    expected = "a whole number" if whole else "a number of seconds above 0"
+    if least is not None:
+        expected += f" from {least} to {most}" if most else f", {least} or more"
+    try:
+        number = float(str(given))
+    except ValueError:
+        raise _UnfitError(expected) from None
+    if not math.isfinite(number) or (whole and number != int(number)):
+        raise _UnfitError(expected)
+    if number < (least or 0) or number > (most or _LARGEST) or (not whole and number == 0):
+        raise _UnfitError(expected)
+    return int(number) if whole else number
+
+
+_LARGEST = 2**53
+"""The largest whole number that floats, and so JSON, tell from its neighbours."""
+
+
+def _token(given: object) -> str:
+    token = re.sub(r"^(token\s+)+", "", str(given).strip(), flags=re.IGNORECASE)
+    if not re.fullmatch(r"[!-~]+", token) or token.lower() == "token":
+        raise _UnfitError("the token that ZENTRA Cloud shows, one word after the word Token", secret=True)
+    return token
+
+
+def _serial_numbers(given: object) -> tuple[str, ...]:
+    if isinstance(given, str):
+        try:
+            listed = json.loads(given) if given.lstrip().startswith("[") else given.split(",")
+        except ValueError:
+            listed = None
+    else:
+        listed = given
+    expected = 'a list of serial numbers such as ["z6-12345", "z6-12346"] or z6-12345,z6-12346'
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(one, str) for one in listed):
+        raise _UnfitError(expected)
+    device_sns = tuple(dict.fromkeys(one.strip() for one in listed if one.strip()))
+    if not device_sns or not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", one) for one in device_sns):
+        raise _UnfitError(expected)
+    return device_sns
+
+
+def _url(given: object) -> str:
+    try:
+        parts = urlsplit(str(given).strip())
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host, parts = "", urlsplit("")
+    safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    if not host or not safe or "@" in parts.netloc or parts.query or parts.fragment:
+        expected = "a base URL that begins with https:// (http:// only for addresses of this machine)"
+        raise _UnfitError(expected, secret="@" in parts.netloc)
+    return parts.geturl().rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _moment(given: object) -> int:
+    expected = "a date such as 2026-01-31 or 2026-01-31T12:00:00+01:00"
+    text = str(given).strip()
+    # pendulum reads much more than dates (times of today, durations, the word "now").
+    if not re.match(r"\d{4}-\d{2}-\d{2}", text):
+        raise _UnfitError(expected)
+    try:
+        moment = pendulum.parse(text, tz="UTC")
+    except ValueError:
+        raise _UnfitError(expected) from None
+    if not isinstance(moment, pendulum.DateTime):
+        raise _UnfitError(expected)
+    return max(0, int(moment.timestamp()))
+
+
+def _header(given: object) -> str:
+    if not re.fullmatch(r"[ -~]+", str(given)):
+        raise _UnfitError("one line of plain letters")
+    return str(given).strip()
+
+
+_READERS: dict[str, Callable[[object], Any]] = {
+    "auth_token": _token,
+    "device_sns": _serial_numbers,
+    "api_url": _url,
+    "start_date": _moment,
+    "end_date": _moment,
+    "user_agent": _header,
+}
+
+_KEPT_AS_GIVEN = {"server", "start_date", "end_date"}
