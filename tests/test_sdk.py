@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import pytest
 from singer_sdk.testing import get_tap_test_class
 
 from tap_zentra.emulator import Device, Emulator
 from tap_zentra.tap import TapZentra
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pytest
 

@@ -1,0 +1,62 @@
+"""The README and meltano.yml say what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tap_zentra.schemas import READINGS, READINGS_KEY
+from tap_zentra.settings import SCHEMA
+
+PROJECT = Path(__file__).parent.parent
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def between(marker: str) -> list[str]:
+    """Return the lines of the README between two comments."""
+    part = re.search(rf"<!-- {marker} -->\n(.*?)<!-- /{marker} -->", README, re.DOTALL)
+    assert part is not None
+    return part[1].splitlines()
+
+
+def test_the_readme_describes_every_setting() -> None:
+    """The README's table of settings is the settings' own names, defaults and descriptions."""
+    rows = ["| setting | default | |", "|---|---|---|"]
+    for name, setting in SCHEMA["properties"].items():
+        default = "required" if name in SCHEMA["required"] else f"`{setting['default']}`" if "default" in setting else ""
+        rows.append(f"| `{name}` | {default} | {setting['description']} |".replace("`True`", "`true`"))
+
+    assert between("settings") == rows
+
+
+def test_the_readme_describes_every_column() -> None:
+    """The README's table of columns is the schema's own names, types and descriptions, the key in bold."""
+    rows = ["| column | type | |", "|---|---|---|"]
+    for name, column in READINGS["properties"].items():
+        shown = f"**`{name}`**" if name in READINGS_KEY else f"`{name}`"
+        kinds = [column.get("format", kind) if kind == "string" else kind for kind in column["type"]]
+        rows.append(f"| {shown} | {' or '.join(kinds)} | {column['description']} |")
+
+    assert between("columns") == rows
+
+
+def meltano_settings() -> dict[str, dict[str, Any]]:
+    """Return the settings of tap-zentra in meltano.yml by name."""
+    project = yaml.safe_load((PROJECT / "meltano.yml").read_text(encoding="utf-8"))
+    (extractor,) = project["plugins"]["extractors"]
+    return {setting["name"]: setting for setting in extractor["settings"]}
+
+
+@pytest.mark.parametrize("name", SCHEMA["properties"])
+def test_meltano_knows_every_setting(name: str) -> None:
+    """meltano.yml has each setting with its default, description and secrecy."""
+    setting, schema = meltano_settings()[name], SCHEMA["properties"][name]
+
+    assert setting["description"].strip() == schema["description"]
+    assert setting.get("value") == schema.get("default")
+    assert setting.get("sensitive", False) == schema.get("secret", False)
+    assert [option["value"] for option in setting.get("options", [])] == schema.get("enum", [])
