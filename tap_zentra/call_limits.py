@@ -57,6 +57,12 @@ class CallLimits:
         self._account_calls.append(sent_at)
         self._device_calls.setdefault(device_sn, deque(maxlen=self._device_limit)).append(sent_at)
 
+    def recount(self, device_sn: str, planned_at: float, sent_at: float) -> None:
+        """Count a call anew that went out later than it was counted: a connection had to be made first."""
+        for calls in (self._account_calls, self._device_calls[device_sn]):
+            if planned_at in calls:
+                calls[calls.index(planned_at)] = sent_at
+
     def lock_device(self, device_sn: str, until: float) -> None:
         """Keep a device from being called before a moment; an earlier lock never shortens a later one."""
         self._device_locked_until[device_sn] = max(until, self._device_locked_until.get(device_sn, NEVER))

@@ -7,12 +7,15 @@ import sys
 import threading
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from tap_zentra.records import excerpt
 
@@ -22,6 +25,8 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tap_zentra.pagination import PageRequest
 
 UNAUTHORIZED = 401
@@ -81,6 +86,43 @@ class _Session(requests.Session):
         return target
 
 
+class _Adapter(HTTPAdapter):
+    """Connections that tell when a request has gone out: after a connection was made, and before the answer."""
+
+    def __init__(self) -> None:
+        self.on_sent: Callable[[], None] = _nothing
+        super().__init__()
+
+    @override
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        adapter = self
+
+        class HTTP(HTTPConnection):
+            @override
+            def request(self, *args: Any, **kwargs: Any) -> None:
+                super().request(*args, **kwargs)
+                adapter.on_sent()
+
+        class HTTPS(HTTPSConnection):
+            @override
+            def request(self, *args: Any, **kwargs: Any) -> None:
+                super().request(*args, **kwargs)
+                adapter.on_sent()
+
+        class HTTPPool(HTTPConnectionPool):
+            ConnectionCls = HTTP
+
+        class HTTPSPool(HTTPSConnectionPool):
+            ConnectionCls = HTTPS
+
+        self.poolmanager.pool_classes_by_scheme = {"http": HTTPPool, "https": HTTPSPool}
+
+
+def _nothing() -> None:
+    """Do nothing, when nobody wants to know."""
+
+
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port
@@ -105,8 +147,17 @@ class Client:
         self._user_agent = user_agent
         self._own = threading.local()
 
-    def get_readings(self, device_sn: str, page: PageRequest, *, page_size: int, depth: bool) -> bytes:
+    def get_readings(
+        self, device_sn: str, page: PageRequest, on_sent: Callable[[], None], *, page_size: int, depth: bool
+    ) -> bytes:
         """Fetch one page of a device's readings, in ascending order.
+
+        Args:
+            device_sn: Serial number.
+            page: Where the page starts.
+            on_sent: Called when the request has gone out.
+            page_size: Records of a page, at most 2000.
+            depth: Whether to ask for the depths of the sensors.
 
         Returns:
             The body of an answer with status 200.
@@ -131,11 +182,14 @@ class Client:
             parameters["start_date"] = f"{start:%Y-%m-%d %H:%M}"
         if depth:
             parameters["device_depth"] = "true"
-        return self._get("get_readings", parameters)
+        return self._get("get_readings", parameters, on_sent)
 
-    def _get(self, endpoint: str, parameters: dict[str, str | int]) -> bytes:
+    def _get(self, endpoint: str, parameters: dict[str, str | int], on_sent: Callable[[], None]) -> bytes:
+        self._adapter.on_sent = on_sent
         try:
-            answer = self._session.get(f"{self._base}/{endpoint}/", params=parameters, timeout=self._timeout)
+            answer: requests.Response = self._own.session.get(
+                f"{self._base}/{endpoint}/", params=parameters, timeout=self._timeout
+            )
         except requests.Timeout:
             raise ServiceFailedError(f"no answer within {self._timeout:g} s") from None
         except requests.RequestException as error:
@@ -145,14 +199,17 @@ class Client:
         return answer.content
 
     @property
-    def _session(self) -> requests.Session:
-        """Return the calling thread's session; requests does not promise that threads may share one."""
-        session: requests.Session | None = getattr(self._own, "session", None)
-        if session is None:
+    def _adapter(self) -> _Adapter:
+        """Return the calling thread's connections; requests does not promise that threads may share a session."""
+        adapter: _Adapter | None = getattr(self._own, "adapter", None)
+        if adapter is None:
+            adapter = self._own.adapter = _Adapter()
             session = self._own.session = _Session()
             session.auth = _TokenAuth(self._token)
             session.headers["User-Agent"] = self._user_agent
-        return session
+            session.mount("https://", adapter)
+            session.mount("http://", adapter)
+        return adapter
 
     def _error(self, answer: requests.Response) -> Exception:
         words = self._words(answer)

@@ -7,6 +7,7 @@ what became of each device. It knows neither the network nor Singer.
 from __future__ import annotations
 
 import contextlib
+import functools
 import queue
 import threading
 import time
@@ -36,8 +37,8 @@ from tap_zentra.schedule import Phase, Schedule, Turn
 if TYPE_CHECKING:
     import logging
 
-Fetch = Callable[[str, PageRequest], bytes]
-"""One call: serial number, page -> body, or an error of a kind."""
+Fetch = Callable[[str, PageRequest, Callable[[], None]], bytes]
+"""One call: serial number, page, what to do when the request has gone out -> body, or an error of a kind."""
 
 
 @dataclass(eq=False)
@@ -178,10 +179,15 @@ class Fleet:
             device = self._by_turn[turn]
             answer: bytes | Exception
             try:
-                answer = self._fetch(device.device_sn, device.paginator.request)
+                answer = self._fetch(device.device_sn, device.paginator.request, functools.partial(self._on_sent, turn))
             except Exception as error:  # noqa: BLE001 - the main thread sorts them
                 answer = error
             self._answers.put((device, answer))
+
+    def _on_sent(self, turn: Turn) -> None:
+        now = self._clock()
+        with self._changed:
+            self._schedule.sent(turn, now)
 
     def _next_turn(self) -> Turn | None:
         with self._changed:

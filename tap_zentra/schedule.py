@@ -59,6 +59,7 @@ class Turn:
     waited: float = 0.0
     failure: str | None = None
     ready_since: float = 0.0
+    sent_at: float = -math.inf
     not_before: float = -math.inf
     attempts: int = 0
     lock_outs: int = 0
@@ -140,6 +141,11 @@ class Schedule:
         self._send(chosen, now)
         return chosen
 
+    def sent(self, turn: Turn, now: float) -> None:
+        """Take note of the moment at which a call has really gone out."""
+        self._limits.recount(turn.device_sn, turn.sent_at, now)
+        turn.sent_at = now
+
     def go_on(self, turn: Turn, left: float, now: float) -> None:
         """Take note of a page: its device is done, or waits for its next turn."""
         self._take_answer()
@@ -202,6 +208,7 @@ class Schedule:
         if self._first_sent_at is None:
             self._first_sent_at = now
         turn.phase = Phase.CALLED
+        turn.sent_at = now
         turn.calls += 1
         turn.waited += now - turn.ready_since
 

@@ -1,0 +1,232 @@
+"""The emulator as Python programs see it: an account with its devices, running; knows no sockets."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from tap_zentra.emulator.chance import number
+from tap_zentra.emulator.faults import PASSING_KINDS, Fault, Faults
+from tap_zentra.emulator.limits import DEVICE_LIMIT, USER_LIMIT, WINDOW, CallLimits
+from tap_zentra.emulator.readings import rows
+from tap_zentra.emulator.server import Call, Server
+from tap_zentra.emulator.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import TextIO
+
+    from typing_extensions import Self
+
+    from tap_zentra.emulator.devices import Device
+    from tap_zentra.emulator.limits import RetryAfter
+    from tap_zentra.emulator.messages import Answer, Request
+    from tap_zentra.emulator.pages import Pages
+
+TOKEN_DIGITS = 40
+
+
+@dataclass(eq=False)
+class Emulator:
+    """A ZENTRA Cloud on this machine: `with Emulator([Device("z6-00001")]) as emulator: …`.
+
+    Attributes:
+        devices: What the account holds when it starts.
+        token: Of the account; empty: 40 hex digits that depend on the seed.
+        window: Seconds over which calls are counted.
+        user_limit: Calls in a window for the account.
+        device_limit: Calls in a window for each device.
+        latency: Seconds before an answer is sent.
+        pages: A page of N is the next N `records` that exist, or the next N `ids`.
+        seed: Of all values and chances.
+        faults: On request; more can be added with `fail`.
+        fault_rate: Share of the calls that a fault hits by chance.
+        fault_kinds: Which ones.
+        retry_after: Form of the header `Retry-After`.
+        extend_lockouts: A refused call locks for a whole window from then on.
+        growth: Records that every device makes in each `growth_interval`.
+        growth_interval: Seconds.
+        port: Of this machine; 0: a free one.
+        call_log: A file to which a JSON line is added for every call.
+        url: Base URL, known once it runs.
+
+    Raises:
+        ValueError: Two devices have the same serial number.
+    """
+
+    devices: Sequence[Device]
+    token: str = field(default="", repr=False)
+    window: float = WINDOW
+    user_limit: int = USER_LIMIT
+    device_limit: int = DEVICE_LIMIT
+    latency: float = 0.0
+    pages: Pages = "records"
+    seed: int = 1
+    faults: Sequence[Fault] = ()
+    fault_rate: float = 0.0
+    fault_kinds: Sequence[str] = PASSING_KINDS
+    retry_after: RetryAfter = "none"
+    extend_lockouts: bool = False
+    growth: int = 0
+    growth_interval: float = 60.0
+    port: int = 0
+    call_log: Path | None = None
+    url: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        self.token = self.token or _token(self.seed)
+        self._held = {device.device_sn: device for device in self.devices}
+        if len(self._held) < len(self.devices):
+            raise ValueError("two devices have the same serial number")
+        self._changing = threading.Lock()
+        self._faults = Faults(self.faults, self.fault_rate, self.fault_kinds, self.seed)
+        limits = CallLimits(
+            window=self.window,
+            user_limit=self.user_limit,
+            device_limit=self.device_limit,
+            extend_lockouts=self.extend_lockouts,
+        )
+        self._service = Service(
+            self._held,
+            token=self.token,
+            seed=self.seed,
+            pages=self.pages,
+            limits=limits,
+            faults=self._faults,
+            window=self.window,
+            retry_after=self.retry_after,
+        )
+        self._calls: list[Call] = []
+        self._log: TextIO | None = None
+        self._running = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            if self.call_log is not None:
+                self._log = starting.enter_context(self.call_log.open("a", encoding="utf-8", buffering=1))
+            server = Server(self._service, port=self.port, latency=self.latency, on_call=self._on_call)
+            starting.callback(server.stop)
+            self.url = server.start()
+            if self.growth:
+                starting.enter_context(_Repeated(self.growth_interval, lambda: self.grow(self.growth)))
+            self._running = starting.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.close()
+
+    @property
+    def calls(self) -> list[Call]:
+        """All calls so far, in the order of their arrival."""
+        return sorted(self._calls, key=lambda call: call.arrived)
+
+    @property
+    def device_sns(self) -> list[str]:
+        """Serial numbers of all devices."""
+        return list(self._held)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that make the tap read from here."""
+        variables = {
+            "TAP_ZENTRA_API_URL": self.url,
+            "TAP_ZENTRA_AUTH_TOKEN": self.token,
+            "TAP_ZENTRA_DEVICE_SNS": json.dumps(self.device_sns),
+        }
+        limits = (
+            ("TAP_ZENTRA_CALL_LIMIT_WINDOW", self.window, WINDOW),
+            ("TAP_ZENTRA_USER_CALL_LIMIT", self.user_limit, USER_LIMIT),
+            ("TAP_ZENTRA_DEVICE_CALL_LIMIT", self.device_limit, DEVICE_LIMIT),
+        )
+        return variables | {name: f"{value:g}" for name, value, usual in limits if value != usual}
+
+    def readings(self, device_sn: str | None = None) -> Iterator[dict[str, object]]:
+        """Yield every value that the user may see, of one device or of all, named as the tap's columns.
+
+        The order is by device, mrid and entry. `value` is None for NaN, `units`, `error_description` and the
+        names are None where the service sends an empty text, `timestamp_utc` is ISO 8601.
+        """
+        held = list(self._held.values()) if device_sn is None else [self._held[device_sn]]
+        for device in held:
+            if not device.of_another_user:
+                yield from rows(device, self.seed)
+
+    def device(self, device_sn: str) -> Device:
+        """Return what a device holds now."""
+        return self._held[device_sn]
+
+    def grow(self, records: int = 1, device_sn: str | None = None) -> None:
+        """Let a device, or all of them, make more records."""
+        for name in self.device_sns if device_sn is None else [device_sn]:
+            self._change(name, lambda device: device.grown(records))
+
+    def wipe(self, device_sn: str, records: int = 0) -> None:
+        """Let a device lose its records and make new ones, counted from mrid 1."""
+        self._change(device_sn, lambda device: device.wiped(records))
+
+    def rename(self, device_sn: str, name: str) -> None:
+        """Let a device's owner call it otherwise."""
+        self._change(device_sn, lambda device: replace(device, name=name))
+
+    def fail(self, fault: Fault) -> None:
+        """Let a fault happen from now on."""
+        self._faults.add(fault)
+
+    def answer(self, request: Request) -> Answer:
+        """Return the right answer to a call, without limits and faults, for faults that alter it."""
+        return self._service.answer(request)
+
+    def _change(self, device_sn: str, change: Callable[[Device], Device]) -> None:
+        with self._changing:
+            self._held[device_sn] = change(self._held[device_sn])
+
+    def _on_call(self, call: Call) -> None:
+        self._calls.append(call)
+        if self._log is not None:
+            self._log.write(json.dumps(_log_line(call)) + "\n")
+
+
+class _Repeated:
+    """Does something again and again in a thread of its own."""
+
+    def __init__(self, interval: float, action: Callable[[], None]) -> None:
+        self._interval = interval
+        self._action = action
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="zentra-emulator-growth")
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._interval):
+            self._action()
+
+
+def _token(seed: int) -> str:
+    return "".join(f"{number('token', seed, part):016x}" for part in range(3))[:TOKEN_DIGITS]
+
+
+def _log_line(call: Call) -> dict[str, object]:
+    arrived = time.time() - (time.monotonic() - call.arrived)
+    return {
+        "time": datetime.fromtimestamp(arrived, timezone.utc).isoformat(timespec="milliseconds"),
+        "device_sn": call.device_sn,
+        "status": call.status,
+        "injected": call.injected,
+        "start_mrid": call.params.get("start_mrid"),
+        "records": call.records,
+    }

@@ -1,0 +1,193 @@
+"""The command `zentra-emulator`: what it runs and what it prints; knows not how the service works."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import click
+
+import tap_zentra.emulator as zentra_emulator
+from tap_zentra.emulator.options import KINDS_EPILOG, Options, devices_of, emulator_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
+
+    from typing_extensions import Unpack
+
+    from tap_zentra.emulator import Emulator
+
+USAGE_ERROR = 2
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+"""Exit codes of the shells for a command that cannot be run."""
+
+QUICK_SWITCH = 0.0005
+"""Seconds. While answers are built, the next call's time of arrival is taken no later than this."""
+
+
+@click.group(no_args_is_help=False, context_settings={"show_default": True, "max_content_width": 110})
+def group() -> None:
+    """Run a ZENTRA Cloud on this machine, to try tap-zentra out without an account.
+
+    It answers as METER's service does, with made-up weather, and is as strict about how often it may be called.
+    """
+
+
+@group.command(epilog=KINDS_EPILOG)
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port of this machine. 0: a free one.")
+@emulator_options
+def serve(port: int, **options: Unpack[Options]) -> int:
+    """Run until Ctrl-C, and tell how the tap finds it."""
+    stop = threading.Event()
+    with _handled(lambda _number: stop.set()), _emulator(options, port) as emulator:
+        click.echo(_introduction(emulator))
+        stop.wait()
+    click.echo(_summary(emulator))
+    return 0
+
+
+@group.command(epilog=KINDS_EPILOG, context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@emulator_options
+def run(command: tuple[str, ...], **options: Unpack[Options]) -> int:
+    """Run COMMAND with an emulator beside it, and end with its exit code.
+
+    The command finds the emulator by the environment variables TAP_ZENTRA_API_URL, TAP_ZENTRA_AUTH_TOKEN and
+    TAP_ZENTRA_DEVICE_SNS, and its call limits likewise where they differ from the real service's.
+
+    Example: zentra-emulator run --devices 5 --window 1 -- meltano run tap-zentra target-jsonl
+    """
+    with _emulator(options, port=0) as emulator:
+        code = _execute(command, emulator.environment)
+    click.echo(_summary(emulator), err=True)
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 2 for options that make no sense, told in one line."""
+    if find_spec("aiohttp") is None:
+        _complain("the emulator is not installed: pip install 'tap-zentra[emulator]'")
+        sys.exit(USAGE_ERROR)
+    sys.setswitchinterval(QUICK_SWITCH)
+    try:
+        code = group.main(arguments, prog_name="zentra-emulator", standalone_mode=False)
+    except click.ClickException as problem:
+        _complain(f"{problem.format_message().rstrip('.')}. See 'zentra-emulator --help'.")
+        code = USAGE_ERROR
+    except click.Abort:
+        code = 128 + signal.SIGINT
+    sys.exit(code)
+
+
+def _complain(message: str) -> None:
+    click.echo(f"zentra-emulator: {' '.join(message.split())}", err=True)
+
+
+@contextmanager
+def _emulator(options: Options, port: int) -> Iterator[Emulator]:
+    """Run the emulator that the options describe.
+
+    Raises:
+        click.UsageError: The options contradict each other, or the port or the call log cannot be had.
+    """
+    emulator = zentra_emulator.Emulator(
+        devices_of(options),
+        token=options["token"],
+        window=options["window"],
+        user_limit=options["user_limit"],
+        device_limit=options["device_limit"],
+        latency=options["latency"],
+        pages=options["pages"],
+        seed=options["seed"],
+        faults=options["fault"],
+        fault_rate=options["fault_rate"],
+        fault_kinds=options["fault_kinds"],
+        retry_after=options["retry_after"],
+        extend_lockouts=options["extend_lockouts"],
+        growth=options["growth"],
+        growth_interval=options["growth_interval"],
+        port=port,
+        call_log=options["call_log"],
+    )
+    with ExitStack() as running:
+        try:
+            running.enter_context(emulator)
+        except OSError as problem:
+            raise click.UsageError(f"Cannot start: {problem.strerror or problem}.") from None
+        yield emulator
+
+
+def _execute(command: Sequence[str], environment: dict[str, str]) -> int:
+    """Run a command to its end and return its exit code as a shell does."""
+    running: list[subprocess.Popen[bytes]] = []
+    with _handled(lambda number: _forward(number, running)):
+        try:
+            process = subprocess.Popen(command, env=os.environ | environment)  # noqa: S603 - the user's own
+        except OSError as problem:
+            _complain(f"cannot run {command[0]}: {problem.strerror}")
+            return NOT_FOUND if isinstance(problem, FileNotFoundError) else NOT_EXECUTABLE
+        running.append(process)
+        code = process.wait()
+    return 128 - code if code < 0 else code
+
+
+def _forward(number: int, running: Sequence[subprocess.Popen[bytes]]) -> None:
+    # A terminal sends Ctrl-C to the command as well.
+    if number == signal.SIGINT and os.isatty(0):
+        return
+    for process in running:
+        process.send_signal(number)
+
+
+@contextmanager
+def _handled(action: Callable[[int], None]) -> Iterator[None]:
+    """Let an action answer the signals that ask a program to end."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        action(number)
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), handle) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def _introduction(emulator: Emulator) -> str:
+    devices = [emulator.device(device_sn) for device_sn in emulator.device_sns]
+    told = [
+        f"  {device.device_sn}  {device.name}, {device.records} records, newest mrid {device.max_mrid}"
+        for device in devices[:10]
+    ]
+    if len(devices) > len(told):
+        told.append(f"  and {len(devices) - len(told)} more")
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in emulator.environment.items()]
+    limits = f"{emulator.user_limit} for the account, {emulator.device_limit} for each device"
+    return "\n".join(
+        [
+            f"ZENTRA Cloud emulator at {emulator.url} (Ctrl-C ends it)",
+            f"Token: {emulator.token}",
+            f"Calls in {emulator.window:g} s: {limits}",
+            "Devices:",
+            *told,
+            "",
+            "So that tap-zentra reads from here, copy these lines into its terminal:",
+            *exports,
+        ]
+    )
+
+
+def _summary(emulator: Emulator) -> str:
+    refused = sum(call.status == 429 for call in emulator.calls)  # noqa: PLR2004 - Too Many Requests
+    return f"zentra-emulator: calls answered: {len(emulator.calls)}, of them refused (429): {refused}"

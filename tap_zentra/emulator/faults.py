@@ -1,0 +1,152 @@
+"""Faults on request: which call is hit and what it gets; knows neither limits nor what a right answer is."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tap_zentra.emulator.chance import fraction
+from tap_zentra.emulator.messages import Answer, Delivery, Request, error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Final
+
+MAINTENANCE = b"<!DOCTYPE html>\n<html><body><h1>ZENTRA Cloud is under maintenance</h1></body></html>\n"
+BROKEN = b"<!doctype html>\n<html><body><h1>Server Error (500)</h1></body></html>\n"
+ELSEWHERE = "https://zentracloud.invalid/"
+"""Of a domain that never exists (RFC 2606), so that a client that follows sends nothing to anybody."""
+
+CANNED: Final = {
+    "500": Answer(500, BROKEN, "text/html"),
+    "503": Answer(503, MAINTENANCE, "text/html"),
+    "html": Answer(200, MAINTENANCE, "text/html"),
+    "401": error(401, "Invalid token."),
+    "403": error(403, "You do not have permission to perform this action."),
+    "404": error(404, "Not found."),
+    "redirect": Answer(302, b"", "text/html", {"Location": ELSEWHERE}),
+}
+"""Faults with an answer of their own."""
+
+DELIVERIES: Final[dict[str, Delivery]] = {
+    "reset": "reset",
+    "cut": "cut",
+    "cut-chunked": "cut-chunked",
+    "hang": "hang",
+}
+"""Faults of a right answer on its way back."""
+
+KINDS: Final = {
+    "500": "the service breaks and answers with an error page",
+    "503": "it is down for maintenance",
+    "html": "a maintenance page that claims to be a right answer (status 200)",
+    "401": "the token is not accepted",
+    "403": "the user may not see the device",
+    "404": "the device is not found",
+    "redirect": "the answer points to another server",
+    "reset": "the connection breaks off without an answer",
+    "cut": "the answer breaks off in its middle",
+    "cut-chunked": "the same, but the answer seems to be complete",
+    "hang": "no answer ever comes",
+    "lockout": "the device may not be called for one window, and Retry-After says so",
+    "lockout-silent": "the same without Retry-After",
+    "lockout-account": "nothing of the account may be called for one window",
+}
+"""What each kind of fault is, in plain words."""
+
+PASSING_KINDS: Final = ("500", "503", "html", "reset", "cut", "cut-chunked")
+"""What a client gets over by trying again; what hits by chance unless told otherwise."""
+
+_PATTERN = re.compile(r"(?P<kind>[^@]+?)(?:@(?P<device>.+?))?(?:x(?P<times>\d+))?")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of the service.
+
+    Attributes:
+        kind: One of `KINDS`, or a function that answers in the service's place.
+        device_sn: Only calls for this device; None: for any.
+        times: How many calls are hit; None: every call.
+        seconds: How long a lock-out locks; None: one window, rounded up.
+
+    Raises:
+        ValueError: There is no such kind, or a number is too small.
+    """
+
+    kind: str | Callable[[Request], Answer]
+    device_sn: str | None = None
+    times: int | None = None
+    seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.kind, str) and self.kind not in KINDS:
+            raise ValueError(f"there is no fault '{self.kind}'; there are: {', '.join(KINDS)}")
+        if self.times is not None and self.times < 1:
+            raise ValueError("a fault happens at least 1 time")
+        if self.seconds is not None and self.seconds < 1:
+            raise ValueError("a lock-out lasts at least 1 second")
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """Return the fault that is written as KIND[@DEVICE][xTIMES], such as `500@z6-00002x3`.
+
+        Raises:
+            ValueError: It is written otherwise, or there is no such kind.
+        """
+        match = _PATTERN.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f"'{text}' is not of the form KIND[@DEVICE][xTIMES]")
+        times = match["times"]
+        return cls(match["kind"], match["device"], None if times is None else int(times))
+
+    @property
+    def name(self) -> str:
+        """Its kind for the call log."""
+        return self.kind if isinstance(self.kind, str) else "function"
+
+
+class Faults:
+    """Tells call by call whether a fault hits it.
+
+    Args:
+        faults: In the order in which they are tried.
+        rate: Share of all calls that are hit by chance, whatever `faults` says.
+        kinds: What hits by chance.
+        seed: Of the chance, which depends on nothing but the seed, the device and how many calls the device
+            has had, so that the interleaving of devices changes nothing.
+    """
+
+    def __init__(self, faults: Sequence[Fault], rate: float, kinds: Sequence[str], seed: int) -> None:
+        self._waiting = [_Waiting(fault, fault.times) for fault in faults]
+        self._rate = rate
+        self._chances = [Fault(kind) for kind in kinds]
+        self._seed = seed
+        self._calls: Counter[str | None] = Counter()
+
+    def add(self, fault: Fault) -> None:
+        """Let a fault happen from now on."""
+        self._waiting.append(_Waiting(fault, fault.times))
+
+    def hit(self, device_sn: str | None) -> Fault | None:
+        """Count a call for a device (None: for no device) and return the fault that hits it, if any."""
+        self._calls[device_sn] += 1
+        for waiting in self._waiting:
+            if waiting.left != 0 and waiting.fault.device_sn in {None, device_sn}:
+                waiting.left = None if waiting.left is None else waiting.left - 1
+                return waiting.fault
+        return self._by_chance(device_sn)
+
+    def _by_chance(self, device_sn: str | None) -> Fault | None:
+        call = (self._seed, device_sn, self._calls[device_sn])
+        if fraction("fault", *call) >= self._rate:
+            return None
+        return self._chances[int(fraction("kind", *call) * len(self._chances))]
+
+
+@dataclass
+class _Waiting:
+    fault: Fault
+    left: int | None

@@ -1,0 +1,180 @@
+"""The service on a port of this machine; knows sockets and the clock, and not how an answer comes about."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from tap_zentra.emulator.bodies import PARAMETERS
+from tap_zentra.emulator.messages import Answer, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tap_zentra.emulator.service import Service
+
+HOST = "127.0.0.1"
+
+STOPPING = 0.2
+"""Seconds that answers under way are given when the server stops."""
+
+LINGER = "hh" if os.name == "nt" else "ii"
+"""How C's `struct linger` is laid out."""
+
+BUILDERS = 2
+"""Threads that build answers. More would not build faster, and keep the arriving calls waiting."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that the emulator has answered. It holds no token.
+
+    Attributes:
+        arrived: When, in seconds of `time.monotonic`.
+        path: Such as `/api/v4/get_readings/`.
+        device_sn: Which device it asked for, None without.
+        params: The parameters that the service knows.
+        status: HTTP status of the answer; None: none was sent, because of a fault.
+        injected: The kind of fault that hit it, None without.
+        records: Number of records (mrids) in the answer.
+    """
+
+    arrived: float
+    path: str
+    device_sn: str | None
+    params: Mapping[str, str]
+    status: int | None
+    injected: str | None
+    records: int
+
+
+class Server:
+    """A web server in a thread of its own.
+
+    Args:
+        service: Answers the calls.
+        port: Of this machine; 0: a free one.
+        latency: Seconds before an answer is sent.
+        on_call: Told of every call when its answer is ready to be sent.
+    """
+
+    def __init__(self, service: Service, *, port: int, latency: float, on_call: Callable[[Call], None]) -> None:
+        self._service = service
+        self._port = port
+        self._latency = latency
+        self._on_call = on_call
+        self._started: Future[int] = Future()
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._builders = ThreadPoolExecutor(BUILDERS, "zentra-emulator-builder")
+        self._thread = threading.Thread(target=self._run, name="zentra-emulator")
+
+    def start(self) -> str:
+        """Start answering and return the base URL.
+
+        Raises:
+            OSError: The port cannot be had.
+        """
+        self._thread.start()
+        return f"http://{HOST}:{self._started.result()}"
+
+    def stop(self) -> None:
+        """Break off what is under way and free the port."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+        self._builders.shutdown()
+        self._loop.close()
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+
+    async def _serve(self) -> None:
+        application = web.Application()
+        application.router.add_get("/{path:.*}", self._handle, allow_head=False)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOPPING)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, HOST, self._port).start()
+        except OSError as problem:
+            self._started.set_exception(problem)
+        else:
+            self._started.set_result(runner.addresses[0][1])
+        await self._stopping.wait()
+        await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        arrived = time.monotonic()
+        call = Request(
+            path=request.path,
+            params=dict(request.query.items()),
+            authorization=request.headers.get("Authorization"),
+            arrived=arrived,
+            time=time.time(),
+            base_url=f"http://{request.host}",
+        )
+        reception = self._service.receive(call)
+        answer = await self._loop.run_in_executor(self._builders, reception.answer)
+        await asyncio.sleep(arrived + self._latency - time.monotonic())
+        self._on_call(_record(call, answer, reception.injected))
+        return await self._deliver(request, answer)
+
+    async def _deliver(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+        if answer.delivery == "whole":
+            return web.Response(
+                status=answer.status,
+                body=answer.body,
+                content_type=answer.content_type,
+                headers=answer.headers,
+            )
+        if answer.delivery in {"cut", "cut-chunked"}:
+            return await _cut(request, answer)
+        if answer.delivery == "hang":
+            await self._stopping.wait()
+        _reset(request)
+        return web.Response()
+
+
+async def _cut(request: web.Request, answer: Answer) -> web.StreamResponse:
+    """Send half of the body."""
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    response.content_type = answer.content_type
+    if answer.delivery == "cut":
+        response.content_length = len(answer.body)
+        response.force_close()
+    else:
+        response.enable_chunked_encoding()
+    await response.prepare(request)
+    await response.write(answer.body[: len(answer.body) // 2])
+    await response.write_eof()
+    return response
+
+
+def _reset(request: web.Request) -> None:
+    transport = request.transport
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    # Closed with nothing lingering, a connection is reset instead of ended.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(LINGER, 1, 0))
+    transport.abort()
+
+
+def _record(call: Request, answer: Answer, injected: str | None) -> Call:
+    return Call(
+        arrived=call.arrived,
+        path=call.path,
+        device_sn=call.device_sn,
+        params={name: value for name, value in call.params.items() if name in PARAMETERS},
+        status=None if answer.delivery in {"reset", "hang"} else answer.status,
+        injected=injected,
+        records=answer.records,
+    )

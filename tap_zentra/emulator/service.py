@@ -1,0 +1,153 @@
+"""From a request to an answer, in the order in which the service checks; knows neither sockets nor clocks."""
+
+from __future__ import annotations
+
+import hmac
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from tap_zentra.emulator.bodies import csv_body, df_body, json_body
+from tap_zentra.emulator.env_model import model_body
+from tap_zentra.emulator.faults import CANNED, DELIVERIES, Fault, Faults
+from tap_zentra.emulator.messages import Answer, Request, error
+from tap_zentra.emulator.pages import Pages, page
+from tap_zentra.emulator.query import BadRequestError, ModelQuery, ReadingsQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tap_zentra.emulator.devices import Device
+    from tap_zentra.emulator.limits import CallLimits, RetryAfter
+
+VERSIONS = ("v4", "v3")
+READINGS = tuple(f"/api/{version}/get_readings/" for version in VERSIONS)
+ENV_MODEL = tuple(f"/api/{version}/get_env_model_data/" for version in VERSIONS)
+
+
+class Reception(NamedTuple):
+    """What becomes of a call.
+
+    Attributes:
+        answer: Builds the answer, which may take a while.
+        injected: The kind of fault that hits it, None without.
+    """
+
+    answer: Callable[[], Answer]
+    injected: str | None = None
+
+
+class Service:
+    """ZENTRA Cloud without its web server.
+
+    Args:
+        devices: By serial number; may change while the service runs.
+        token: Of the only user.
+        seed: Of all values.
+        pages: What a page is.
+        limits: On calls.
+        faults: On request.
+        window: Seconds that an injected lock-out lasts, rounded up, unless it says otherwise.
+        retry_after: Form of the header of refused calls.
+    """
+
+    def __init__(
+        self,
+        devices: Mapping[str, Device],
+        *,
+        token: str,
+        seed: int,
+        pages: Pages,
+        limits: CallLimits,
+        faults: Faults,
+        window: float,
+        retry_after: RetryAfter,
+    ) -> None:
+        self._devices = devices
+        self._token = token
+        self._seed = seed
+        self._pages = pages
+        self._limits = limits
+        self._faults = faults
+        self._window = window
+        self._retry_after = retry_after
+
+    def receive(self, request: Request) -> Reception:
+        """Decide at once, in the order of arrival, what becomes of a call; building its answer may wait.
+
+        The token is checked first, then the limits, which count the call, then it may be hit by a fault, and
+        last its parameters are looked at.
+        """
+        if request.path not in READINGS + ENV_MODEL:
+            return Reception(lambda: error(404, "Not found."))
+        refused = self._unauthorized(request) or self._over_limit(request)
+        if refused is not None:
+            return Reception(lambda: refused)
+        fault = self._faults.hit(request.device_sn)
+        if fault is not None:
+            return Reception(self._injected(fault, request), fault.name)
+        return Reception(lambda: self.answer(request))
+
+    def answer(self, request: Request) -> Answer:
+        """Return the right answer to a call that is allowed, without limits and faults."""
+        try:
+            device = self._device(request)
+            if request.path in ENV_MODEL:
+                query = ModelQuery.parse(request.params)
+                return Answer(body=model_body(device, self._seed, query))
+            return self._readings(device, ReadingsQuery.parse(request.params), request)
+        except BadRequestError as problem:
+            return error(problem.status, problem.detail)
+
+    def _unauthorized(self, request: Request) -> Answer | None:
+        if not request.authorization:
+            return error(401, "Authentication credentials were not provided.")
+        expected = f"Token {self._token}".encode()
+        if not hmac.compare_digest(request.authorization.encode(errors="replace"), expected):
+            return error(401, "Invalid token.")
+        return None
+
+    def _over_limit(self, request: Request) -> Answer | None:
+        refusal = self._limits.admit(request.device_sn, request.arrived)
+        if refusal is None:
+            return None
+        return error(429, refusal.detail, refusal.headers(self._retry_after, request.time))
+
+    def _injected(self, fault: Fault, request: Request) -> Callable[[], Answer]:
+        kind = fault.kind
+        if not isinstance(kind, str):
+            return lambda: kind(request)
+        if kind in CANNED:
+            return lambda: CANNED[kind]
+        if kind in DELIVERIES:
+            return lambda: replace(self.answer(request), delivery=DELIVERIES[kind])
+        lockout = self._lock(fault, request)
+        return lambda: lockout
+
+    def _lock(self, fault: Fault, request: Request) -> Answer:
+        seconds = fault.seconds or math.ceil(self._window)
+        device_sn = None if fault.kind == "lockout-account" else request.device_sn
+        refusal = self._limits.lock(device_sn, seconds, request.arrived)
+        form: RetryAfter = "date" if self._retry_after == "date" else "seconds"
+        silent = fault.kind == "lockout-silent"
+        return error(429, refusal.detail, refusal.headers("none" if silent else form, request.time))
+
+    def _device(self, request: Request) -> Device:
+        if request.device_sn is None:
+            raise BadRequestError(400, "device_sn is required.")
+        device = self._devices.get(request.device_sn)
+        if device is None:
+            raise BadRequestError(404, f"Device {request.device_sn} does not exist.")
+        if device.of_another_user:
+            raise BadRequestError(403, "You do not have permission to perform this action.")
+        return device
+
+    def _readings(self, device: Device, query: ReadingsQuery, request: Request) -> Answer:
+        if query.output_format == "df":
+            query = replace(query, start_mrid=None)
+        mrids = page(device, query, self._pages)
+        if query.output_format == "csv":
+            body = csv_body(device, self._seed, query, mrids)
+            return Answer(body=body, content_type="text/csv", records=len(mrids))
+        write = df_body if query.output_format == "df" else json_body
+        return Answer(body=write(device, self._seed, query, mrids, request), records=len(mrids))

@@ -1,0 +1,1 @@
+"""Tests of the emulator, which imports nothing from the tap, so neither do they."""

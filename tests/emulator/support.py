@@ -1,0 +1,108 @@
+"""A service without sockets and clocks, and calls to it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tap_zentra.emulator import Answer, Device, Fault, Request
+from tap_zentra.emulator.faults import Faults
+from tap_zentra.emulator.limits import CallLimits
+from tap_zentra.emulator.service import Reception, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_zentra.emulator.limits import RetryAfter
+    from tap_zentra.emulator.pages import Pages
+
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+READINGS = "/api/v4/get_readings/"
+MIDNIGHT = 1_767_225_600
+"""2026-01-01 00:00 UTC in seconds since 1970."""
+
+
+@dataclass
+class Cloud:
+    """A service whose clock is told by the test; each call is a window after the one before unless told."""
+
+    devices: Sequence[Device]
+    pages: Pages = "records"
+    retry_after: RetryAfter = "none"
+    window: float = 60.0
+    faults: Sequence[Fault] = ()
+    fault_rate: float = 0.0
+    fault_kinds: Sequence[str] = ("500",)
+    now: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.service = Service(
+            {device.device_sn: device for device in self.devices},
+            token=TOKEN,
+            seed=1,
+            pages=self.pages,
+            limits=CallLimits(window=self.window, user_limit=60, device_limit=1),
+            faults=Faults(self.faults, self.fault_rate, self.fault_kinds, seed=1),
+            window=self.window,
+            retry_after=self.retry_after,
+        )
+
+    def receive(
+        self,
+        params: Mapping[str, object],
+        path: str = READINGS,
+        *,
+        at: float | None = None,
+        authorization: str | None = f"Token {TOKEN}",
+    ) -> Reception:
+        """Let a call arrive."""
+        self.now = self.now + self.window if at is None else at
+        request = Request(
+            path,
+            {name: str(value) for name, value in params.items()},
+            authorization,
+            arrived=self.now,
+            time=MIDNIGHT + self.now,
+            base_url="http://127.0.0.1:8000",
+        )
+        return self.service.receive(request)
+
+    def call(self, at: float | None = None, **params: object) -> Answer:
+        """Return the answer to a call of `get_readings`."""
+        return self.receive(params, at=at).answer()
+
+    def page(self, **params: object) -> Page:
+        """Return the page of the device `z6-1` that a call is answered with."""
+        answer = self.receive({"device_sn": "z6-1"} | params).answer()
+        assert (answer.status, answer.content_type) == (200, "application/json")
+        return Page(json.loads(answer.body))
+
+
+@dataclass(frozen=True)
+class Page:
+    """The body of an answer."""
+
+    body: dict[str, Any]
+
+    @property
+    def pagination(self) -> dict[str, Any]:
+        """Its first part."""
+        return dict(self.body["pagination"])
+
+    @property
+    def entries(self) -> list[tuple[str, dict[str, Any]]]:
+        """Its entries with the name of their measurement, in the order of the body."""
+        return [(name, entry) for name, entries in self.body["data"].items() for entry in entries]
+
+    @property
+    def mrids(self) -> list[int]:
+        """Its records in the order of every entry."""
+        orders = {tuple(reading["mrid"] for reading in entry["readings"]) for _, entry in self.entries}
+        assert len(orders) <= 1
+        return list(*orders)
+
+
+def detail(answer: Answer) -> str:
+    """Return the service's words for an error."""
+    return str(json.loads(answer.body)["detail"])

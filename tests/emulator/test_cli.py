@@ -1,0 +1,202 @@
+"""The command `zentra-emulator`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_zentra.emulator.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMAND = (sys.executable, "-c", "from tap_zentra.emulator.cli import main; main()")
+
+PRINT_ENVIRONMENT = (
+    "import json, os; print(json.dumps({k: v for k, v in os.environ.items() if k.startswith('TAP_ZENTRA_')}))"
+)
+
+ASK = """
+import os, urllib.request
+url = os.environ["TAP_ZENTRA_API_URL"] + "/api/v4/get_readings/?device_sn=z6-00002&start_mrid=5&sort_by=ascending"
+token = "Token " + os.environ["TAP_ZENTRA_AUTH_TOKEN"]
+print(urllib.request.urlopen(urllib.request.Request(url, headers={"Authorization": token})).read().decode())
+"""
+
+
+def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Return the exit code of a command line and what it printed."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    printed = capfd.readouterr()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, printed.out, printed.err
+
+
+@pytest.fixture(autouse=True)
+def _same_interpreter() -> object:
+    before = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_run_ends_with_the_exit_code_of_its_command(capfd: pytest.CaptureFixture[str], code: int) -> None:
+    """So that it can stand in front of any command; what it says itself goes to standard error."""
+    told = run(capfd, "run", sys.executable, "-c", f"raise SystemExit({code})")
+
+    assert told == (code, "", "zentra-emulator: calls answered: 0, of them refused (429): 0\n")
+
+
+def test_run_tells_the_command_where_to_read(capfd: pytest.CaptureFixture[str]) -> None:
+    """By environment variables; the serial numbers are a JSON array, as Meltano needs it."""
+    code, out, _ = run(capfd, "run", "--devices", "2", "--token", "t", "--", sys.executable, "-c", PRINT_ENVIRONMENT)
+
+    variables = json.loads(out)
+    assert code == 0
+    assert variables.pop("TAP_ZENTRA_API_URL").startswith("http://127.0.0.1:")
+    assert variables == {"TAP_ZENTRA_AUTH_TOKEN": "t", "TAP_ZENTRA_DEVICE_SNS": '["z6-00001", "z6-00002"]'}
+
+
+def test_run_tells_the_command_other_limits(capfd: pytest.CaptureFixture[str]) -> None:
+    """So that the tap is as quick as a short window allows."""
+    limits = ("--window", "0.05", "--user-limit", "30", "--device-limit", "2")
+
+    _, out, _ = run(capfd, "run", *limits, sys.executable, "-c", PRINT_ENVIRONMENT)
+
+    variables = json.loads(out)
+    assert variables["TAP_ZENTRA_CALL_LIMIT_WINDOW"] == "0.05"
+    assert variables["TAP_ZENTRA_USER_CALL_LIMIT"] == "30"
+    assert variables["TAP_ZENTRA_DEVICE_CALL_LIMIT"] == "2"
+
+
+def test_run_emulates_what_the_options_say(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Records, gaps, pages and faults reach the service; the log holds the call."""
+    log = tmp_path / "calls.jsonl"
+    options = ("--records", "10,20", "--gaps", "z6-00002:7-19", "--gaps", "1-5", "--pages", "ids")
+    others = ("--fault", "500@z6-00001", "--fault-rate", "0", "--fault-kinds", "reset,cut", "--seed", "4")
+
+    code, out, _ = run(capfd, "run", *options, *others, "--call-log", str(log), sys.executable, "-c", ASK)
+
+    pagination = json.loads(out)["pagination"]
+    assert code == 0
+    assert (pagination["page_start_mrid"], pagination["page_end_mrid"], pagination["max_mrid"]) == (6, 20, 20)
+    assert pagination["page_num_readings"] == 2
+    assert json.loads(log.read_text())["records"] == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no exit by a signal")
+def test_run_tells_that_its_command_was_killed(capfd: pytest.CaptureFixture[str]) -> None:
+    """As shells do: 128 and the signal's number."""
+    code, _, _ = run(capfd, "run", sys.executable, "-c", "import os; os.kill(os.getpid(), 9)")
+
+    assert code == 137
+
+
+def test_run_tells_that_its_command_is_not_there(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """As shells do: 127 for what is not found, 126 for what is no program."""
+    (tmp_path / "text").write_text("no program")
+
+    code, _, err = run(capfd, "run", "no-such-command")
+
+    assert (code, err.splitlines()[0]) == (
+        127,
+        "zentra-emulator: cannot run no-such-command: No such file or directory",
+    )
+    assert run(capfd, "run", str(tmp_path / "text"))[0] == 126
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to forward")
+def test_run_forwards_signals(tmp_path: Path) -> None:
+    """The command is asked to end, and its exit code is kept."""
+    child = (
+        "import signal, sys, pathlib;"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5));"
+        "print('ready', flush=True); signal.pause()"
+    )
+    with subprocess.Popen(
+        [*COMMAND, "run", sys.executable, "-c", child], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(10) == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_tells_how_to_read_from_it_and_ends_cleanly(number: signal.Signals) -> None:
+    """With lines to copy, and a summary after Ctrl-C."""
+    with subprocess.Popen([*COMMAND, "serve", "--devices", "12"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told: list[str] = []
+        while not told or not told[-1].startswith("export TAP_ZENTRA_DEVICE_SNS="):
+            told.append(process.stdout.readline())
+        process.send_signal(number)
+        rest = process.stdout.read()
+
+        assert process.wait(10) == 0
+    assert told[0].startswith("ZENTRA Cloud emulator at http://127.0.0.1:")
+    assert told[1].startswith("Token: ")
+    assert "  and 2 more\n" in told
+    assert told[-3].startswith("export TAP_ZENTRA_API_URL=http://127.0.0.1:")
+    assert rest == "zentra-emulator: calls answered: 0, of them refused (429): 0\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "Missing command"),
+        (["fly"], "No such command 'fly'"),
+        (["run"], "Missing argument 'COMMAND...'"),
+        (["run", "--devices", "0", "x"], "Invalid value for '--devices'"),
+        (["run", "--records", "ten", "x"], "'ten' is not a number or a list of numbers"),
+        (["run", "--gaps", "9-5", "x"], "'9-5' is not of the form 200-300 or z6-00002:200-300"),
+        (["run", "--gaps", "z6-1:1-5", "x"], "There is no device z6-1; the last one is z6-00003"),
+        (["run", "--fault", "418", "x"], "there is no fault '418'"),
+        (["run", "--fault", "500@z6-1", "x"], "There is no device z6-1; the last one is z6-00003"),
+        (["run", "--fault-kinds", "500,418", "x"], "there is no fault '418'"),
+        (["run", "--retry-after", "soon", "x"], "Invalid value for '--retry-after'"),
+        (["run", "--call-log", "/no/such/folder/log", "x"], "Cannot start: No such file or directory"),
+        (["run", "--window", "nan", "x"], "Invalid value for '--window': it is not a number"),
+        (["run", "--records", "99999999", "--interval", "999999", "x"], "began before the calendar"),
+        (["serve", "--port", "99999"], "Invalid value for '--port'"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_line(
+    capfd: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    """The exit code is 2, and there is no traceback."""
+    code, out, err = run(capfd, *arguments)
+
+    assert (code, out) == (2, "")
+    assert err.startswith("zentra-emulator: ")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_help_explains_every_option_and_fault(capfd: pytest.CaptureFixture[str], command: str) -> None:
+    """Options have a text, and the kinds of faults are listed."""
+    code, out, _ = run(capfd, command, "--help")
+
+    assert code == 0
+    assert "lockout-silent" in out
+    assert "--call-log" in out
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    """The web server is not part of the tap itself."""
+    program = "import sys; sys.modules['aiohttp'] = None; from tap_zentra.emulator.cli import main; main()"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "zentra-emulator: the emulator is not installed: pip install 'tap-zentra[emulator]'\n"
