@@ -117,7 +117,6 @@ class Fleet:
         threads: int,
         device_call_limit: int,
         logger: logging.Logger,
-        on_idle: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make the fleet ready; nothing is called yet.
@@ -129,7 +128,6 @@ class Fleet:
             threads: Calls that may be under way at one time.
             device_call_limit: Calls that the service allows a device; a 429 that names more is the account's.
             logger: Where to say what a device went through.
-            on_idle: Called about once a second, on the thread that reads the pages.
             clock: Monotonic, in seconds.
         """
         self.devices = devices
@@ -141,7 +139,6 @@ class Fleet:
         self._threads = min(threads, len(devices))
         self._device_call_limit = device_call_limit
         self._logger = logger
-        self._on_idle = on_idle
         self._clock = clock
         self._changed = threading.Condition()
         self._answers: queue.SimpleQueue[tuple[Device, bytes | Exception] | None] = queue.SimpleQueue()
@@ -151,14 +148,18 @@ class Fleet:
         self.stopped = True
         self._answers.put(None)
 
-    def pages(self) -> Iterator[DevicePage]:
-        """Yield the pages of all devices in the order in which they arrive, until every device is done or failed."""
+    def pages(self, between_pages: Callable[[], None]) -> Iterator[DevicePage]:
+        """Yield the pages of all devices in the order in which they arrive, until every device is done or failed.
+
+        Args:
+            between_pages: Called when no page is being written, once a second at least.
+        """
         for number in range(self._threads):
             # A daemon: a call that hangs must not keep the process alive.
             threading.Thread(target=self._work, name=f"call-{number}", daemon=True).start()
         try:
             while not self.stopped and not self._schedule.finished:
-                self._on_idle()
+                between_pages()
                 page = self._next_page()
                 if page is not None:
                     yield page

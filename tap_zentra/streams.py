@@ -119,7 +119,7 @@ class ReadingsStream(Stream):
     def _sync_records(
         self, context: Mapping[str, Any] | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, None]:
-        """Read the fleet: write each page, then move its device's bookmark, then write STATE if it is time to.
+        """Read the fleet: write each page, then move its device's bookmark, and from time to time write STATE.
 
         A fleet is read in turn and not one partition after the other, so `context` has no meaning here. Without
         `write_messages` (BATCH) the caller writes the records, and STATE behind them.
@@ -128,22 +128,19 @@ class ReadingsStream(Stream):
             raise SyncFailedError(["the settings are not valid, so nothing can be read"])
         bookmarks = Bookmarks(self.stream_state)
         fleet, report = self._line_up(self._account, bookmarks)
-        written = 0
+
+        def between_pages() -> None:
+            report.progress()
+            if write_messages and self._state_is_due():
+                self._write_state_message()
+
         with self.get_record_counter() as counter, self.get_sync_timer():
             try:
-                for page in fleet.pages():
-                    for records in self._portions(page):
-                        self._check_max_record_limit(written)
-                        if write_messages:
-                            self._write_records(records)
-                            self.state_manager.is_flushed = False
+                for page in fleet.pages(between_pages):
+                    for records in self._written(page, write_messages=write_messages):
                         yield from records
                         counter.increment(len(records))
-                        page.device.readings += len(records)
-                        written += len(records)
                     self._move_bookmark(page, bookmarks)
-                    if write_messages and self._state_is_due():
-                        self._write_state_message()
             finally:
                 if write_messages:
                     self._write_state_message()
@@ -200,12 +197,21 @@ class ReadingsStream(Stream):
             threads=settings.max_concurrent_calls,
             device_call_limit=settings.device_call_limit,
             logger=self.logger,
-            on_idle=report.progress,
             clock=self._clock,
         )
         if self._stopped_by is not None:
             self._fleet.stop()
         return self._fleet, report
+
+    def _written(self, page: DevicePage, *, write_messages: bool) -> Iterator[list[dict[str, Any]]]:
+        """Write a page's records, and yield what has been written, portion by portion."""
+        for records in self._portions(page):
+            self._check_max_record_limit(page.device.readings)
+            if write_messages:
+                self._write_records(records)
+                self.state_manager.is_flushed = False
+            page.device.readings += len(records)
+            yield records
 
     def _portions(self, page: DevicePage) -> Iterator[list[dict[str, Any]]]:
         """Yield a page's records by the thousand, with the columns that are selected, until a signal comes."""
