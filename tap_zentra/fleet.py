@@ -223,9 +223,9 @@ class Fleet:
             self._lock_out(device, error)
         except (ServiceFailedError, NotJSONError) as error:
             with self._scheduling() as now:
-                again = self._schedule.try_again(device.turn, str(error), now)
-            if again:
-                self._logger.warning("%s: %s; the device tries again", device.device_sn, error)
+                attempts = self._schedule.try_again(device.turn, str(error), now)
+            if attempts is not None:
+                self._logger.warning("%s: %s; attempt %d failed, it tries again", device.device_sn, error, attempts)
         except (DeviceRefusedError, UnexpectedBodyError, NoProgressError) as error:
             with self._scheduling():
                 self._schedule.give_up(device.turn, str(error))

@@ -158,8 +158,11 @@ def _set_unknown_fields_aside(part: dict[str, Any], known: frozenset[str]) -> No
 
 
 def excerpt(body: bytes, length: int = 80) -> str:
-    """Return the beginning of a body as one line that a person can read."""
-    text = " ".join(body[: 4 * length].decode("utf-8", "replace").split())
+    """Return the beginning of a body as one line that a person can read, of a page for browsers its words."""
+    text = body[: 100 * length].decode("utf-8", "replace")
+    if text.lstrip().startswith("<"):
+        text = re.sub(r"<[^>]*>", " ", text)
+    text = " ".join(text.split())
     return repr(text[:length] + ("…" if len(text) > length else ""))
 
 

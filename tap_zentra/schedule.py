@@ -157,19 +157,19 @@ class Schedule:
         else:
             turn.phase = Phase.DONE
 
-    def try_again(self, turn: Turn, reason: str, now: float) -> bool:
-        """Take note of a call without a result; return False when the device was given up for it."""
+    def try_again(self, turn: Turn, reason: str, now: float) -> int | None:
+        """Take note of a call without a result; return how many there were, or None when the device was given up."""
         self._take_answer()
         turn.attempts += 1
         if turn.attempts >= self._max_attempts:
             self._fail(turn, f"{reason}; given up after {turn.attempts} attempts")
-            return False
+            return None
         if turn.delays is None:
             turn.delays = backoff.expo(factor=self._window / 2, max_value=LONGEST_WAIT * self._window)
             next(turn.delays)  # the generator's first value is no delay
         turn.not_before = now + self._jitter(next(turn.delays))
         self._wait(turn, now)
-        return True
+        return turn.attempts
 
     def lock_out(self, turn: Turn, reason: str, seconds: float | None, now: float, *, account: bool) -> float | None:
         """Take note of a 429; return for how many seconds it is heeded, or None when the device was given up."""
