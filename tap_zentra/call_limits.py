@@ -11,8 +11,8 @@ from collections import deque
 MARGIN = 0.01
 """The share of a window by which both windows are longer here: the network's jitter must not make a call early."""
 
-LEAST_MARGIN = 0.02
-"""Seconds. Jitter does not shrink with the window: a floor for windows that are scaled down."""
+LEAST_MARGIN = 0.05
+"""Seconds. Jitter does not shrink with the window: a floor for windows that are scaled down to seconds."""
 
 NEVER = -math.inf
 """The moment of a call that was never made, so that nothing has to wait for it."""

@@ -120,6 +120,15 @@ def tap(tmp_path: Path) -> Tap:
     return Tap(tmp_path)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _punctual_emulators() -> Iterator[None]:
+    """While an emulator of this process builds an answer, it must not be late to note when the next call came."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
+    yield
+    sys.setswitchinterval(before)
+
+
 @pytest.fixture
 def emulate() -> Iterator[Callable[..., Emulator]]:
     """Start emulators that stop after the test, and that never had to refuse a call that came too early."""
