@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from singer_sdk.testing import get_tap_test_class
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DEVICE = Device("z6-00001", records=20)
 
 # The tests are collected before there is a server, so its address follows in the fixture.
-CONFIG = {"auth_token": "secret-token", "device_sns": [DEVICE.device_sn], "call_limit_window": 0.05}
+CONFIG: dict[str, Any] = {"auth_token": "secret-token", "device_sns": [DEVICE.device_sn], "call_limit_window": 0.05}
 
 # The service sends no field that the columns do not know, so `extra` is always null here.
 pytestmark = pytest.mark.filterwarnings("ignore:No records were available to test:UserWarning")

@@ -1,0 +1,1 @@
+"""What the tap does, shown on this machine: two loads from a ZENTRA Cloud emulator into PostgreSQL."""

@@ -1,0 +1,81 @@
+"""What the demo prints: aligned tables, and what a load should have brought. Knows neither Meltano nor SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Number
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one load has done.
+
+    Attributes:
+        before: Rows of each device in the table before it.
+        after: And after it.
+        service: Values that the service holds of each device.
+        new_records: Records that the service has got since the last load.
+        sent_records: Records that the service has sent for this load.
+    """
+
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+    service: Mapping[str, int]
+    new_records: int
+    sent_records: int
+
+    @property
+    def table(self) -> str:
+        """One line for each device, and one for all."""
+        lines = [self._line(name, [name]) for name in self._devices]
+        header = ("device", "rows before", "rows after", "new rows", "in the service")
+        return aligned(header, [*lines, self._line("all", self._devices)])
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong, a sentence each; none when the table holds what the service holds, read only once."""
+        faults = [
+            f"{name}: {self.after.get(name, 0):,} rows in the table, "
+            f"{self.service.get(name, 0):,} values in the service."
+            for name in self._devices
+            if self.after.get(name, 0) != self.service.get(name, 0)
+        ]
+        if self.sent_records != self.new_records:
+            faults.append(f"{self.sent_records:,} records were read, but {self.new_records:,} were new.")
+        return faults
+
+    @property
+    def _devices(self) -> list[str]:
+        return sorted({*self.before, *self.after, *self.service})
+
+    def _line(self, title: str, names: Sequence[str]) -> tuple[str | int, ...]:
+        before, after, service = (
+            sum(counts.get(name, 0) for name in names) for counts in (self.before, self.after, self.service)
+        )
+        return (title, before, after, after - before, service)
+
+
+def aligned(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    """A table as text, columns of numbers to the right, all else to the left."""
+    texts = [[_text(cell) for cell in line] for line in lines]
+    columns = list(zip(header, *texts, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    to_right = [all(isinstance(line[place], Number | None) for line in lines) for place in range(len(header))]
+    rows = [header, ["-" * width for width in widths], *texts]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, to_right, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _text(cell: object) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)

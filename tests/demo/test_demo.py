@@ -1,0 +1,96 @@
+"""The README's first command, in a copy of the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from demo.story import GROWTH, RECORDS
+from tap_zentra.emulator import fleet
+
+pytestmark = pytest.mark.warehouse
+
+PROJECT = Path(__file__).resolve().parents[2]
+PARTS = ("demo", "tap_zentra", "warehouse", "LICENSE", "README.md", "meltano.yml", "pyproject.toml")
+COMMAND = (sys.executable, "-m", "demo")
+TIMEOUT = 600
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the demo needs, so that neither state nor data of the repository's folder are touched."""
+    copy = tmp_path_factory.mktemp("project")
+    for name in PARTS:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy)
+    return copy
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home; only the package cache and the packagers' settings stay where they are."""
+    monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache" / "uv")))
+    monkeypatch.setenv("XDG_CONFIG_HOME", os.environ.get("XDG_CONFIG_HOME", str(Path.home() / ".config")))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def _processes_of(project: Path) -> list[str]:
+    commands = (process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"]))
+    return [" ".join(command) for command in commands if any(str(project) in word for word in command)]
+
+
+def _tell(project: Path) -> str:
+    answer = subprocess.run(COMMAND, cwd=project, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
+def _totals(told: str) -> list[list[int]]:
+    lines = re.findall(r"^all +(.*)$", told, re.MULTILINE)
+    return [[int(number.replace(",", "")) for number in line.split()] for line in lines]
+
+
+def test_two_loads_bring_everything_once_and_can_be_repeated(project: Path, home: Path) -> None:
+    """The first load brings all, the second what is new, a second demonstration the same; nothing else is left."""
+    first, second = _tell(project), _tell(project)
+
+    devices = fleet(len(RECORDS), RECORDS)
+    held = sum(device.records * len(device.series) for device in devices)
+    grown = sum(GROWTH.get(device.device_sn, 0) * len(device.series) for device in devices)
+    assert _totals(first) == [[0, held, held, held], [held, held + grown, grown, held + grown]]
+    assert _totals(second) == _totals(first)
+    assert f"zentra_demo.readings has {held + grown:,} rows" in first
+    assert re.search(r"^Air Temperature +1 +-?\d+(\.\d+)? +°C +\d{4}-\d\d-\d\d \d\d:\d\d$", first, re.MULTILINE)
+    assert list(home.iterdir()) == []
+    assert _processes_of(project) == []
+    assert (project / "meltano.yml").read_text() == (PROJECT / "meltano.yml").read_text()
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_nothing_running(project: Path, number: signal.Signals) -> None:
+    """Ctrl-C in the middle of a load ends the load, the database and the demo, without a traceback."""
+    process = subprocess.Popen(COMMAND, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("== First load"):
+            break
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=TIMEOUT)
+
+    assert process.returncode == 128 + number
+    assert "Traceback" not in errors
+    assert _processes_of(project) == []

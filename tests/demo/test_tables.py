@@ -1,0 +1,54 @@
+"""What the demo prints, and what it takes for wrong."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from demo.tables import Load, aligned
+
+
+def test_numbers_stand_to_the_right_and_all_else_to_the_left() -> None:
+    """A table is readable in a terminal as it is."""
+    lines = [("Air Temperature", 1, Decimal("17.4"), "°C"), ("Lightning Activity", 12000, None, None)]
+
+    assert aligned(("measurement", "port", "value", "units"), lines).splitlines() == [
+        "measurement           port  value  units",
+        "------------------  ------  -----  -----",
+        "Air Temperature          1   17.4  °C",
+        "Lightning Activity  12,000      -  -",
+    ]
+
+
+def test_a_table_without_lines_is_its_header() -> None:
+    """Nothing to show is no error."""
+    assert aligned(("a", "bb"), []) == "a  bb\n-  --"
+
+
+def test_a_load_shows_each_device_and_all() -> None:
+    """The rows before, after and new, beside what the service holds."""
+    load = Load({"z6-1": 10}, {"z6-1": 12, "z6-2": 5}, {"z6-1": 12, "z6-2": 5}, new_records=7, sent_records=7)
+
+    assert [line.split() for line in load.table.splitlines()[2:]] == [
+        ["z6-1", "10", "12", "2", "12"],
+        ["z6-2", "0", "5", "5", "5"],
+        ["all", "10", "17", "7", "17"],
+    ]
+    assert load.faults == []
+
+
+@pytest.mark.parametrize(
+    ("after", "sent", "fault"),
+    [
+        pytest.param({"z6-1": 11}, 2, "z6-1: 11 rows in the table, 12 values in the service.", id="rows missing"),
+        pytest.param({}, 2, "z6-1: 0 rows in the table, 12 values in the service.", id="device missing"),
+        pytest.param({"z6-1": 13}, 2, "z6-1: 13 rows in the table, 12 values in the service.", id="too many rows"),
+        pytest.param({"z6-1": 12}, 9, "9 records were read, but 2 were new.", id="read again"),
+    ],
+)
+def test_a_load_that_is_not_right_says_what_is_wrong(after: dict[str, int], sent: int, fault: str) -> None:
+    """A missing, a surplus and a needlessly read record are all told."""
+    load = Load({"z6-1": 10}, after, {"z6-1": 12}, new_records=2, sent_records=sent)
+
+    assert load.faults == [fault]

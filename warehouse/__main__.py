@@ -1,0 +1,18 @@
+"""`python -m warehouse`, which says what to do when it is run by a Python that lacks what it needs."""
+
+from __future__ import annotations
+
+import sys
+
+try:
+    from warehouse.command import command_line
+except KeyboardInterrupt:
+    sys.exit(130)
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"Error: {missing.name} is missing in {sys.executable}. "
+        "Run this in the project's environment: .venv/bin/python -m warehouse (made by: uv sync --group demo)"
+    )
+
+if __name__ == "__main__":
+    command_line()
