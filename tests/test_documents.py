@@ -27,7 +27,9 @@ def test_the_readme_describes_every_setting() -> None:
     """The README's table of settings is the settings' own names, defaults and descriptions."""
     rows = ["| setting | default | |", "|---|---|---|"]
     for name, setting in SCHEMA["properties"].items():
-        default = "required" if name in SCHEMA["required"] else f"`{setting['default']}`" if "default" in setting else ""
+        default = (
+            "required" if name in SCHEMA["required"] else f"`{setting['default']}`" if "default" in setting else ""
+        )
         rows.append(f"| `{name}` | {default} | {setting['description']} |".replace("`True`", "`true`"))
 
     assert between("settings") == rows

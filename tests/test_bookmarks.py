@@ -1,0 +1,138 @@
+"""Bookmarks: a view on the Singer state that keeps what it does not know."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from tap_zentra.bookmarks import Bookmarks, StateError
+
+
+def _partition(device_sn: str, mrid: object) -> dict[str, Any]:
+    return {
+        "context": {"device_sn": device_sn},
+        "replication_key": "mrid",
+        "replication_key_value": mrid,
+    }
+
+
+def test_a_bookmark_is_read() -> None:
+    """Each device has the bookmark of its own partition."""
+    bookmarks = Bookmarks({"partitions": [_partition("z6-1", 112799), _partition("z6-2", 7)]})
+
+    assert bookmarks.get("z6-1") == 112799
+    assert bookmarks.get("z6-2") == 7
+
+
+@pytest.mark.parametrize(
+    "stream_state",
+    [
+        {},
+        {"partitions": []},
+        {"partitions": [_partition("z6-2", 7)]},
+        {"partitions": [{"context": {"device_sn": "z6-1"}}]},
+        {"partitions": [_partition("z6-1", None)]},
+    ],
+)
+def test_a_device_without_a_bookmark_has_none(stream_state: dict[str, Any]) -> None:
+    """A device that was never read is told apart from one that was read up to some mrid."""
+    assert Bookmarks(stream_state).get("z6-1") is None
+
+
+def test_zero_is_a_bookmark() -> None:
+    """A device that was read up to mrid 0 has been read."""
+    assert Bookmarks({"partitions": [_partition("z6-1", 0)]}).get("z6-1") == 0
+
+
+def test_a_first_bookmark_makes_a_partition_of_the_singer_shape() -> None:
+    """The context is the serial number and nothing else."""
+    stream_state: dict[str, Any] = {}
+    bookmarks = Bookmarks(stream_state)
+    bookmarks.set("z6-1", 0)
+
+    assert stream_state == {"partitions": [_partition("z6-1", 0)]}
+    assert bookmarks.get("z6-1") == 0
+
+
+def test_a_bookmark_is_moved_in_place() -> None:
+    """Moving a bookmark changes its partition and adds none."""
+    stream_state = {"partitions": [_partition("z6-1", 5), _partition("z6-2", 7)]}
+    bookmarks = Bookmarks(stream_state)
+    bookmarks.set("z6-2", 9)
+    bookmarks.set("z6-2", 12)
+
+    assert stream_state == {"partitions": [_partition("z6-1", 5), _partition("z6-2", 12)]}
+    assert bookmarks.get("z6-2") == 12
+
+
+def test_a_bookmark_may_go_back() -> None:
+    """A wiped logger counts from the start again, and so does its bookmark."""
+    bookmarks = Bookmarks({"partitions": [_partition("z6-1", 5000)]})
+    bookmarks.set("z6-1", 3)
+
+    assert bookmarks.get("z6-1") == 3
+
+
+def test_a_partition_without_a_key_gets_one() -> None:
+    """A partition that the SDK prepared without a value becomes a whole one."""
+    stream_state = {"partitions": [{"context": {"device_sn": "z6-1"}}]}
+    Bookmarks(stream_state).set("z6-1", 5)
+
+    assert stream_state == {"partitions": [_partition("z6-1", 5)]}
+
+
+def test_what_is_not_known_stays() -> None:
+    """Other devices' partitions, and everything else in the state, stay as they are."""
+    others = {
+        "partitions": [{**_partition("z6-gone", 3), "progress_markers": {"Note": "x"}}],
+        "starting_replication_value": 1,
+    }
+    stream_state = copy.deepcopy(others)
+    Bookmarks(stream_state).set("z6-1", 5)
+
+    assert stream_state == {**others, "partitions": [*others["partitions"], _partition("z6-1", 5)]}  # type: ignore[misc]
+
+
+def test_reading_changes_nothing() -> None:
+    """Looking at a state leaves it as it is."""
+    stream_state: dict[str, Any] = {"partitions": [_partition("z6-1", 5)]}
+    bookmarks = Bookmarks(stream_state)
+    bookmarks.get("z6-1")
+    bookmarks.get("z6-2")
+
+    assert stream_state == {"partitions": [_partition("z6-1", 5)]}
+
+
+@pytest.mark.parametrize(
+    "partitions",
+    [
+        None,
+        5,
+        "partitions",
+        {"context": {"device_sn": "z6-1"}},
+        [None],
+        ["z6-1"],
+        [["z6-1"]],
+        [5],
+        [{}],
+        [{"context": None}],
+        [{"context": "z6-1"}],
+        [{"context": {}}],
+        [{"context": {"location": 1}}],
+        [{"context": {"device_sn": ["z6-1"]}}],
+        [_partition("z6-1", 5), {"context": {}}],
+    ],
+)
+def test_a_state_of_another_shape_is_refused(partitions: object) -> None:
+    """A state that this tap can't have written is refused in words, and not read as "nothing yet"."""
+    with pytest.raises(StateError, match=r"not one of this tap: .* context with device_sn"):
+        Bookmarks({"partitions": partitions})
+
+
+@pytest.mark.parametrize("mrid", ["112799", "2026-01-31T00:00:00Z", 5.0, 5.5, -1, True, [5], {"mrid": 5}])
+def test_a_bookmark_that_is_no_mrid_is_refused(mrid: object) -> None:
+    """A bookmark of another kind is refused with the device's name and what it should be."""
+    with pytest.raises(StateError, match=r"bookmark of z6-1 should be an mrid \(a whole number\)"):
+        Bookmarks({"partitions": [_partition("z6-1", mrid)]})

@@ -1,0 +1,203 @@
+"""CallLimits, with time driven by hand."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_zentra.call_limits import LEAST_MARGIN, CallLimits
+
+
+def _limits(*, user_limit: int = 60, device_limit: int = 1, window: float = 60) -> CallLimits:
+    return CallLimits(user_limit=user_limit, device_limit=device_limit, window=window)
+
+
+def test_nothing_called_is_free() -> None:
+    """Before the first call neither the account nor a device has to wait."""
+    limits = _limits()
+
+    assert limits.account_free_at() == -math.inf
+    assert limits.device_free_at("z6-1") == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("window", "span"),
+    [
+        (60, 60.6),
+        (1, 1 + LEAST_MARGIN),
+        (0.05, 0.05 + LEAST_MARGIN),
+        (100 * LEAST_MARGIN, 101 * LEAST_MARGIN),
+    ],
+)
+def test_windows_have_a_margin_of_a_hundredth_but_not_less_than_jitter_needs(window: float, span: float) -> None:
+    """A device is free again one window after its call, and a little, for the network's jitter."""
+    limits = _limits(window=window, user_limit=1)
+    limits.count("z6-1", 100.0)
+
+    assert limits.device_free_at("z6-1") == pytest.approx(100 + span)
+    assert limits.account_free_at() == pytest.approx(100 + span)
+
+
+def test_a_device_does_not_wait_for_another() -> None:
+    """A call to one device leaves the window of every other device alone."""
+    limits = _limits()
+    limits.count("z6-1", 0.0)
+
+    assert limits.device_free_at("z6-2") == -math.inf
+    assert limits.account_free_at() == -math.inf
+
+
+def test_the_account_window_slides() -> None:
+    """A full account waits for its oldest call to leave the window, then for the next oldest."""
+    limits = _limits(user_limit=3)
+    for number, sent_at in enumerate([0.0, 10.0, 25.0]):
+        limits.count(f"z6-{number}", sent_at)
+
+    assert limits.account_free_at() == pytest.approx(60.6)
+
+    limits.count("z6-4", 60.6)
+
+    assert limits.account_free_at() == pytest.approx(70.6)
+
+
+def test_an_account_with_room_is_free() -> None:
+    """The account waits for nothing as long as a window holds fewer calls than it allows."""
+    limits = _limits(user_limit=2)
+    limits.count("z6-1", 5.0)
+
+    assert limits.account_free_at() == -math.inf
+
+
+def test_a_device_may_have_several_calls_in_a_window() -> None:
+    """With a device limit of two the third call waits for the first one to leave the window."""
+    limits = _limits(device_limit=2)
+    limits.count("z6-1", 0.0)
+
+    assert limits.device_free_at("z6-1") == -math.inf
+
+    limits.count("z6-1", 7.0)
+
+    assert limits.device_free_at("z6-1") == pytest.approx(60.6)
+
+    limits.count("z6-1", 60.6)
+
+    assert limits.device_free_at("z6-1") == pytest.approx(67.6)
+
+
+def test_a_call_that_goes_out_late_is_counted_anew() -> None:
+    """A connection had to be made first: both windows begin when the request has gone out."""
+    limits = _limits(user_limit=2)
+    limits.count("z6-1", 0.0)
+    limits.recount("z6-1", 0.0, 1.5)
+
+    assert limits.account_free_at() == -math.inf
+    assert limits.device_free_at("z6-1") == pytest.approx(62.1)
+
+    limits.count("z6-2", 3.0)
+
+    assert limits.account_free_at() == pytest.approx(62.1)
+
+
+def test_counting_anew_adds_no_call() -> None:
+    """One call is one call, and another device's calls stay as they are."""
+    limits = _limits(user_limit=3)
+    for device_sn in ("z6-1", "z6-2"):
+        limits.count(device_sn, 0.0)
+    limits.recount("z6-2", 0.0, 1.0)
+
+    assert limits.account_free_at() == -math.inf
+    assert limits.device_free_at("z6-1") == pytest.approx(60.6)
+    assert limits.device_free_at("z6-2") == pytest.approx(61.6)
+
+
+def test_a_locked_device_waits_and_no_other_does() -> None:
+    """The lock-out of a device concerns this device only."""
+    limits = _limits()
+    limits.lock_device("z6-1", 41.0)
+
+    assert limits.device_free_at("z6-1") == 41
+    assert limits.device_free_at("z6-2") == -math.inf
+    assert limits.account_free_at() == -math.inf
+
+
+def test_a_locked_account_waits() -> None:
+    """The lock-out of an account concerns the account, and is not told of each device."""
+    limits = _limits()
+    limits.lock_account(41.0)
+
+    assert limits.account_free_at() == 41
+    assert limits.device_free_at("z6-1") == -math.inf
+
+
+@pytest.mark.parametrize("untils", [(41.0, 50.0), (50.0, 41.0)])
+def test_a_shorter_lock_never_shortens_a_longer_one(untils: tuple[float, float]) -> None:
+    """Of two lock-outs the later end holds, in whatever order they come."""
+    limits = _limits()
+    for until in untils:
+        limits.lock_device("z6-1", until)
+        limits.lock_account(until)
+
+    assert limits.device_free_at("z6-1") == 50
+    assert limits.account_free_at() == 50
+
+
+@pytest.mark.parametrize(("until", "free_at"), [(30.0, 60.6), (90.0, 90.0)])
+def test_window_and_lock_hold_both(until: float, free_at: float) -> None:
+    """A lock-out does not end a window early, nor a window a lock-out."""
+    limits = _limits(user_limit=1)
+    limits.count("z6-1", 0.0)
+    limits.lock_device("z6-1", until)
+    limits.lock_account(until)
+
+    assert limits.device_free_at("z6-1") == pytest.approx(free_at)
+    assert limits.account_free_at() == pytest.approx(free_at)
+
+
+def _most_in_a_window(moments: list[float], window: float) -> int:
+    """Return how many of these moments, in the order of time, one window of this length can hold at most."""
+    return max(sum(first <= moment <= first + window for moment in moments) for first in moments)
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(
+    calls=st.lists(st.tuples(st.integers(0, 3), st.floats(0, 40), st.floats(0, 59)), min_size=1, max_size=40),
+    locks=st.dictionaries(st.integers(0, 39), st.floats(0, 90), max_size=3),
+    user_limit=st.integers(1, 5),
+    device_limit=st.integers(1, 3),
+    window=st.sampled_from([0.05, 1.0, 60.0]),
+)
+def test_calls_at_the_moments_allowed_never_exceed_a_limit(
+    calls: list[tuple[int, float, float]], locks: dict[int, float], user_limit: int, device_limit: int, window: float
+) -> None:
+    """However calls, pauses, slow connections and lock-outs follow each other, no window holds more than its limit."""
+    limits = _limits(user_limit=user_limit, device_limit=device_limit, window=window)
+    sent: dict[str, list[float]] = {}
+    pending: dict[str, tuple[float, float]] = {}  # device -> when its call was planned, and when it goes out
+    now = 0.0
+
+    def send_until(moment: float) -> None:
+        for device_sn, (planned_at, sent_at) in sorted(pending.items(), key=lambda item: item[1][1]):
+            if sent_at <= moment:
+                limits.recount(device_sn, planned_at, sent_at)
+                sent.setdefault(device_sn, []).append(sent_at)
+                del pending[device_sn]
+
+    for number, (device, pause, delay) in enumerate(calls):
+        device_sn = f"z6-{device}"
+        if number in locks:
+            limits.lock_device(device_sn, now + locks[number])
+        now = max(now + pause * window / 60, pending.get(device_sn, (0, 0))[1])
+        send_until(now)
+        while now < (free_at := max(limits.account_free_at(), limits.device_free_at(device_sn))):
+            now = min([free_at, *(sent_at for _, sent_at in pending.values())])
+            send_until(now)
+        limits.count(device_sn, now)
+        pending[device_sn] = now, now + delay * window / 60
+    send_until(math.inf)
+
+    assert _most_in_a_window(sorted(itertools.chain(*sent.values())), window) <= user_limit
+    assert all(_most_in_a_window(moments, window) <= device_limit for moments in sent.values())

@@ -1,0 +1,233 @@
+"""Report: progress lines and the closing summary, with clocks turned by hand."""
+
+from __future__ import annotations
+
+import logging
+import math
+from datetime import datetime, timezone
+
+import pytest
+
+from tap_zentra.fleet import Device
+from tap_zentra.pagination import MridPaginator
+from tap_zentra.report import Report, duration, seconds_left, state
+from tap_zentra.schedule import Phase, Turn
+from tap_zentra.settings import Settings, read_settings
+
+NOON = 1_769_860_800
+"""2026-01-31T12:00:00Z."""
+
+
+def _settings(**config: object) -> Settings:
+    return read_settings({"auth_token": "secret", "device_sns": "z6-1", **config})
+
+
+def _device(
+    device_sn: str,
+    phase: Phase,
+    *,
+    left: float = 0,
+    pages: int = 0,
+    readings: int = 0,
+    mrids: tuple[int, int] | None = None,
+    newest: int | None = None,
+    missing: int = 0,
+    calls: int = 0,
+    waited: float = 0,
+) -> Device:
+    turn = Turn(device_sn, left=left, phase=phase, calls=calls, waited=waited)
+    reader = MridPaginator(bookmark=None, page_size=2000)
+    return Device(turn, reader, pages=pages, readings=readings, mrids=mrids, newest=newest, missing=missing)
+
+
+class _Told:
+    """A report on some devices, its clock, and the lines that it wrote."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture, *devices: Device, settings: Settings | None = None) -> None:
+        self.now = 1000.0
+        self._caplog = caplog
+        caplog.set_level(logging.INFO)
+        self.report = Report(
+            devices,
+            logging.getLogger("tap-zentra"),
+            settings=settings or _settings(),
+            clock=lambda: self.now,
+            now=lambda: datetime.fromtimestamp(NOON + 900, tz=timezone.utc),
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """Return all lines so far."""
+        return [record.getMessage() for record in self._caplog.records]
+
+
+# Progress
+
+
+def test_progress_is_told_every_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    """However often it is asked to, it speaks at most every 10 s, and not at the very start."""
+    told = _Told(caplog, _device("z6-1", Phase.WAITING, left=math.inf))
+    counts = []
+    for second in range(31):
+        told.now = 1000.0 + second
+        told.report.progress()
+        told.report.progress()
+        counts.append(len(told.lines))
+
+    assert counts == [0] * 10 + [1] * 10 + [2] * 10 + [3]
+
+
+def test_progress_after_a_long_page_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Lines that were missed are not made up for."""
+    told = _Told(caplog, _device("z6-1", Phase.WAITING, left=math.inf))
+    told.now = 1095.0
+    for _ in range(3):
+        told.report.progress()
+
+    assert len(told.lines) == 1
+
+
+def test_progress_says_how_far_the_run_is(caplog: pytest.LogCaptureFixture) -> None:
+    """Devices that are over, pages, readings, how fast, and how long the rest takes."""
+    told = _Told(
+        caplog,
+        _device("z6-1", Phase.DONE, pages=3, readings=30_000),
+        _device("z6-2", Phase.FAILED, left=math.inf),
+        _device("z6-3", Phase.WAITING, left=8000, pages=1, readings=10_000),
+        _device("z6-4", Phase.CALLED, left=2001, pages=1, readings=500),
+    )
+    told.now = 1020.0
+    told.report.progress()
+
+    assert told.lines == ["2 of 4 devices done, 5 pages, 40500 readings (2025/s), time left: 4 min"]
+
+
+def test_time_left_is_not_known_while_a_device_was_not_asked(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody knows how much such a device has."""
+    told = _Told(caplog, _device("z6-1", Phase.WAITING, left=4000), _device("z6-2", Phase.WAITING, left=math.inf))
+    told.now = 1010.0
+    told.report.progress()
+
+    assert told.lines == ["0 of 2 devices done, 0 pages, 0 readings (0/s), time left: not known yet"]
+
+
+@pytest.mark.parametrize(
+    ("records_left", "config", "seconds"),
+    [
+        ([], {}, 0),
+        ([0, 0], {}, 0),
+        ([1], {}, 60),
+        ([2000], {}, 60),
+        ([2001], {}, 120),
+        ([2000] * 60, {}, 60),
+        ([2000] * 90, {}, 90),
+        ([20_000, *[2000] * 59], {}, 600),
+        ([20_000] * 30, {"user_call_limit": 5}, 3600),
+        ([20_000], {"device_call_limit": 5}, 120),
+        ([100], {"page_size": 10, "call_limit_window": 0.05}, 0.5),
+        ([5, math.inf], {}, math.inf),
+    ],
+)
+def test_the_call_limits_say_how_long_a_run_lasts_yet(
+    records_left: list[float], config: dict[str, object], seconds: float
+) -> None:
+    """The longest device, or all pages of the account, whichever takes longer."""
+    assert seconds_left(records_left, _settings(**config)) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (45, "45 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (725, "12 min"),
+        (3599, "60 min"),
+        (3600, "1.0 h"),
+        (12_600, "3.5 h"),
+        (47 * 3600, "47.0 h"),
+        (48 * 3600, "2.0 d"),
+        (181_440, "2.1 d"),
+        (365 * 86_400, "365.0 d"),
+        (math.inf, "not known yet"),
+    ],
+)
+def test_a_duration_has_the_unit_that_a_person_would_choose(seconds: float, text: str) -> None:
+    """Seconds below a minute, minutes below an hour, hours below two days."""
+    assert duration(seconds) == text
+
+
+# The end
+
+
+@pytest.mark.parametrize(
+    ("phase", "missing", "word"),
+    [
+        (Phase.DONE, 0, "current"),
+        (Phase.DONE, 3, "gap"),
+        (Phase.FAILED, 0, "failed"),
+        (Phase.FAILED, 3, "failed"),
+        (Phase.WAITING, 0, "failed"),
+        (Phase.CALLED, 0, "failed"),
+    ],
+)
+def test_a_device_is_current_only_when_it_was_read_to_its_end(phase: Phase, missing: int, word: str) -> None:
+    """A device that a stopped run did not come to is not current."""
+    assert state(_device("z6-1", phase, missing=missing)) == word
+
+
+def test_the_summary_has_a_row_for_each_device(caplog: pytest.LogCaptureFixture) -> None:
+    """What became of each device, in columns, with how old its newest reading is."""
+    told = _Told(
+        caplog,
+        _device(
+            "z6-12345", Phase.DONE, readings=216, mrids=(112791, 112799), newest=NOON, pages=1, calls=2, waited=61.5
+        ),
+        _device("z6-2", Phase.DONE, readings=24, mrids=(7, 7), newest=NOON - 5 * 86_400, missing=3, pages=1, calls=1),
+        _device("z6-3", Phase.FAILED, left=math.inf, calls=5, waited=1000),
+        _device("z6-4", Phase.DONE, pages=1, calls=1),
+    )
+    told.now = 1090.0
+    told.report.summary()
+
+    assert told.lines == [
+        "device    state    readings  mrids             newest reading (UTC)  age     calls  waited",
+        "z6-12345  current  216       112791 to 112799  2026-01-31 12:00:00   15 min  2      1 min",
+        "z6-2      gap      24        7 to 7            2026-01-26 12:00:00   5.0 d   1      0 s",
+        "z6-3      failed   0         -                 -                     -       5      17 min",
+        "z6-4      current  0         nothing new       -                     -       1      0 s",
+        "4 devices: 2 current, 1 with gaps, 1 failed; 240 readings in 2 min",
+    ]
+
+
+def test_nothing_new_and_could_not_ask_never_look_alike(caplog: pytest.LogCaptureFixture) -> None:
+    """A device that was not asked, or refused, is not said to have nothing new."""
+    told = _Told(caplog, *(_device(f"z6-{phase.name}", phase) for phase in Phase))
+    told.report.summary()
+    rows = {line.split()[0]: line for line in told.lines}
+
+    assert "current" in rows["z6-DONE"]
+    assert "nothing new" in rows["z6-DONE"]
+    for phase in (Phase.WAITING, Phase.CALLED, Phase.FAILED):
+        assert "failed" in rows[f"z6-{phase.name}"]
+        assert "nothing new" not in rows[f"z6-{phase.name}"]
+
+
+def test_a_failed_device_shows_what_it_had_read(caplog: pytest.LogCaptureFixture) -> None:
+    """Pages before the failure were written, and count."""
+    told = _Told(caplog, _device("z6-1", Phase.FAILED, readings=48, mrids=(1, 2), newest=NOON, calls=6))
+    told.report.summary()
+
+    row = "z6-1    failed  48        1 to 2  2026-01-31 12:00:00   15 min  6      0 s"
+
+    assert told.lines[1] == row
+
+
+def test_a_reading_of_the_future_is_not_old(caplog: pytest.LogCaptureFixture) -> None:
+    """A logger whose clock is ahead has an age of nothing, and not a negative one."""
+    told = _Told(caplog, _device("z6-1", Phase.DONE, readings=1, mrids=(1, 1), newest=NOON + 86_400, calls=1))
+    told.report.summary()
+
+    assert "2026-02-01 12:00:00   0 s" in told.lines[1]

@@ -1,0 +1,611 @@
+"""Schedule, in simulated time: a loop that jumps from event to event, without threads and without waiting."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_zentra.call_limits import CallLimits
+from tap_zentra.schedule import HEAD_START, LOCK_OUTS_IN_A_ROW, Phase, Schedule, Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Trouble = Callable[[Schedule, Turn, float], object]
+
+WINDOW = 60.0
+SPAN = 60.6
+"""A window with its margin."""
+
+
+def _limits(*, user_limit: int = 60, device_limit: int = 1, window: float = WINDOW) -> CallLimits:
+    return CallLimits(user_limit=user_limit, device_limit=device_limit, window=window)
+
+
+def _longest(delay: float) -> float:
+    return delay
+
+
+def _schedule(
+    device_sns: Iterable[str],
+    *,
+    limits: CallLimits | None = None,
+    window: float = WINDOW,
+    max_calls: int = 16,
+    max_attempts: int = 5,
+    now: float = 0.0,
+    jitter: Callable[[float], float] = _longest,
+) -> Schedule:
+    return Schedule(
+        device_sns,
+        limits or _limits(window=window),
+        window=window,
+        max_calls=max_calls,
+        max_attempts=max_attempts,
+        now=now,
+        jitter=jitter,
+    )
+
+
+@dataclass
+class _Service:
+    """Devices with so many pages each, and the calls that came in.
+
+    `troubles` maps a device to what its calls bring before they bring pages.
+    """
+
+    pages: dict[str, int]
+    latency: Callable[[], float] = lambda: 0.2
+    troubles: dict[str, list[Trouble]] = field(default_factory=dict)
+    calls: list[tuple[float, str]] = field(default_factory=list)
+    most_at_once: int = 0
+
+    def answer(self, schedule: Schedule, turn: Turn, now: float) -> None:
+        """Bring a device's next trouble, or else its next page."""
+        troubles = self.troubles.get(turn.device_sn)
+        if troubles:
+            troubles.pop(0)(schedule, turn, now)
+            return
+        self.pages[turn.device_sn] -= 1
+        schedule.go_on(turn, self.pages[turn.device_sn] * 2000, now)
+
+    def run(self, schedule: Schedule, now: float = 0.0) -> float:
+        """Let the devices be called until there is nothing left to call for; return the moment of the end."""
+        under_way: list[tuple[float, int, Turn]] = []
+        number = itertools.count()
+        while not schedule.finished:
+            decision = schedule.next_call(now)
+            if isinstance(decision, Turn):
+                self.calls.append((now, decision.device_sn))
+                heapq.heappush(under_way, (now + self.latency(), next(number), decision))
+                self.most_at_once = max(self.most_at_once, len(under_way))
+                continue
+            later = math.inf if decision is None else decision
+            assert later > now
+            if under_way and under_way[0][0] <= later:
+                now, _, turn = heapq.heappop(under_way)
+                self.answer(schedule, turn, now)
+            else:
+                assert math.isfinite(later)
+                now = later
+            assert next(number) < 100_000
+        return now
+
+    def sent_at(self, device_sn: str) -> list[float]:
+        """Return when a device was called."""
+        return [moment for moment, called in self.calls if called == device_sn]
+
+
+def _fails(schedule: Schedule, turn: Turn, now: float) -> int | None:
+    return schedule.try_again(turn, "no answer within 120 s", now)
+
+
+def _locks_out(seconds: float | None, *, account: bool = False) -> Trouble:
+    return lambda schedule, turn, now: schedule.lock_out(turn, "Too many calls.", seconds, now, account=account)
+
+
+def _require_limits(calls: list[tuple[float, str]], user_limit: int, device_limit: int = 1) -> None:
+    """Require that no window of any position holds more calls than its limit."""
+    by_device: dict[str, list[float]] = {}
+    for moment, device_sn in calls:
+        by_device.setdefault(device_sn, []).append(moment)
+    for limit, moments in [(user_limit, [moment for moment, _ in calls])] + [
+        (device_limit, moments) for moments in by_device.values()
+    ]:
+        assert all(later - earlier > WINDOW for earlier, later in zip(moments, moments[limit:], strict=False))
+
+
+# Whose turn it is
+
+
+def test_the_device_with_most_left_goes_first() -> None:
+    """Among devices that may be called, the longest way comes first: that shortens the run."""
+    schedule = _schedule(["z6-1", "z6-2", "z6-3"])
+    service = _Service({"z6-1": 2, "z6-2": 4, "z6-3": 3}, latency=lambda: 0.0)
+    service.run(schedule)
+    order = [device_sn for moment, device_sn in service.calls if moment > SPAN / 2]
+
+    assert order == ["z6-2", "z6-3", "z6-1", "z6-2", "z6-3", "z6-2"]
+
+
+def test_a_device_not_asked_yet_counts_as_most() -> None:
+    """Nobody knows how much such a device has, so it is asked before those that are known."""
+    schedule = _schedule(["z6-1", "z6-2"], limits=_limits(device_limit=5), max_calls=1)
+    first = schedule.next_call(0.0)
+
+    assert isinstance(first, Turn)
+
+    schedule.go_on(first, 10**9, 1.0)
+    second = schedule.next_call(1.0)
+
+    assert isinstance(second, Turn)
+    assert (first.device_sn, second.device_sn) == ("z6-1", "z6-2")
+
+
+def test_devices_with_as_much_left_go_in_the_order_named() -> None:
+    """The first call of each device follows the settings."""
+    device_sns = [f"z6-{number}" for number in (3, 1, 2, 9, 4)]
+    service = _Service(dict.fromkeys(device_sns, 1))
+    service.run(_schedule(device_sns))
+
+    assert [device_sn for _, device_sn in service.calls] == device_sns
+
+
+def test_a_waiting_device_delays_no_other() -> None:
+    """A device in its minute is passed over, however much it has left."""
+    schedule = _schedule(["z6-1", "z6-2"], max_calls=1)
+    first = schedule.next_call(0.0)
+
+    assert isinstance(first, Turn)
+
+    schedule.go_on(first, math.inf, 1.0)
+    second = schedule.next_call(1.0)
+
+    assert isinstance(second, Turn)
+    assert second.device_sn == "z6-2"
+
+
+def test_when_no_device_may_be_called_the_earliest_moment_is_named() -> None:
+    """Waiting is for the whole fleet only when nobody may be called, and ends with the first who may."""
+    schedule = _schedule(["z6-1", "z6-2"])
+    for now in (0.0, 2.0):
+        turn = schedule.next_call(now)
+
+        assert isinstance(turn, Turn)
+
+        schedule.go_on(turn, 5, now + 1)
+
+    assert schedule.next_call(10.0) == pytest.approx(SPAN)
+    assert schedule.next_call(60.0) == pytest.approx(SPAN)
+    assert isinstance(schedule.next_call(SPAN), Turn)
+    assert schedule.next_call(SPAN) == pytest.approx(2 + SPAN)
+
+
+def test_while_all_devices_are_called_only_an_answer_helps() -> None:
+    """With nobody waiting there is no moment to ask again at."""
+    schedule = _schedule(["z6-1"])
+
+    assert isinstance(schedule.next_call(0.0), Turn)
+    assert schedule.next_call(1.0) is None
+    assert not schedule.finished
+
+
+def test_a_fleet_of_none_is_finished() -> None:
+    """Nothing to call for is not something to wait for."""
+    schedule = _schedule([])
+
+    assert schedule.finished
+    assert schedule.next_call(0.0) is None
+
+
+def test_a_device_is_not_called_twice_at_one_time() -> None:
+    """Where a page starts is known only from the page before, whatever the limits would allow."""
+    schedule = _schedule(["z6-1"], limits=_limits(device_limit=10))
+    turn = schedule.next_call(0.0)
+
+    assert isinstance(turn, Turn)
+    assert schedule.next_call(HEAD_START) is None
+
+    schedule.go_on(turn, 1, 1.0)
+
+    assert schedule.next_call(1.0) is turn
+
+
+def test_a_device_has_a_phase() -> None:
+    """Where a device stands is known at any time."""
+    schedule = _schedule(["z6-1"], limits=_limits(device_limit=2))
+    (turn,) = schedule.turns
+    phases = [turn.phase]
+    for left in (5, 0):
+        schedule.next_call(0.0)
+        phases.append(turn.phase)
+        schedule.go_on(turn, left, 0.0)
+        phases.append(turn.phase)
+
+    assert phases == [Phase.WAITING, Phase.CALLED, Phase.WAITING, Phase.CALLED, Phase.DONE]
+    assert schedule.finished
+
+
+# The first call
+
+
+def test_the_first_call_has_a_head_start() -> None:
+    """A wrong token costs one call: the others wait for the first answer, but not for long."""
+    schedule = _schedule(["z6-1", "z6-2", "z6-3"], now=100.0)
+
+    assert isinstance(schedule.next_call(100.0), Turn)
+    assert schedule.next_call(100.1) == 100 + HEAD_START
+    assert isinstance(schedule.next_call(100 + HEAD_START), Turn)
+    assert isinstance(schedule.next_call(100 + HEAD_START), Turn)
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda schedule, turn: schedule.go_on(turn, 5, 0.1),
+        lambda schedule, turn: schedule.try_again(turn, "no answer", 0.1),
+        lambda schedule, turn: schedule.lock_out(turn, "429", 5, 0.1, account=False),
+        lambda schedule, turn: schedule.give_up(turn, "404"),
+    ],
+)
+def test_any_answer_ends_the_head_start(take: Callable[[Schedule, Turn], object]) -> None:
+    """Whatever the first call brings, the others go out at once."""
+    schedule = _schedule(["z6-1", "z6-2"])
+    turn = schedule.next_call(0.0)
+
+    assert isinstance(turn, Turn)
+
+    take(schedule, turn)
+
+    assert isinstance(schedule.next_call(0.1), Turn)
+
+
+def test_a_minute_begins_when_the_request_has_gone_out() -> None:
+    """A slow connection must not make the next call early."""
+    schedule = _schedule(["z6-1"])
+    turn = schedule.next_call(0.0)
+
+    assert isinstance(turn, Turn)
+
+    schedule.sent(turn, 2.0)
+    schedule.go_on(turn, 5, 3.0)
+
+    assert schedule.next_call(3.0) == pytest.approx(2 + SPAN)
+
+
+def test_a_call_that_goes_out_twice_counts_from_the_last_time() -> None:
+    """After a redirect the minute begins anew."""
+    schedule = _schedule(["z6-1"])
+    turn = schedule.next_call(0.0)
+
+    assert isinstance(turn, Turn)
+
+    for moment in (1.0, 2.0):
+        schedule.sent(turn, moment)
+    schedule.go_on(turn, 5, 3.0)
+
+    assert schedule.next_call(3.0) == pytest.approx(2 + SPAN)
+
+
+# Limits and the length of a run
+
+
+def _fleet(*pages: int) -> dict[str, int]:
+    return {f"z6-{number}": count for number, count in enumerate(pages)}
+
+
+@pytest.mark.parametrize(
+    ("pages", "user_limit"),
+    [
+        pytest.param(_fleet(*[10] * 30), 60, id="30 devices of 10 pages"),
+        pytest.param(_fleet(*[10] * 30), 5, id="more pages than the account may have"),
+        pytest.param(_fleet(20, *[2] * 59), 60, id="one long, many short"),
+        pytest.param(_fleet(*[3] * 59, 20), 60, id="many short, one long named last"),
+        pytest.param(_fleet(*range(1, 41)), 60, id="all lengths"),
+        pytest.param(_fleet(1), 60, id="one page"),
+        pytest.param(_fleet(*[1] * 200), 60, id="nothing but first pages"),
+    ],
+)
+@pytest.mark.parametrize("longest_latency", [0.05, 8.0])
+def test_a_run_is_as_short_as_the_limits_allow(pages: dict[str, int], user_limit: int, longest_latency: float) -> None:
+    """The last call goes out when the limits let it, but for margins, the head start, and the slowest answers."""
+    windows = max(max(pages.values()) - 1, math.ceil(sum(pages.values()) / user_limit) - 1)
+    all_pages = sum(pages.values())
+    draw = random.Random(0)  # noqa: S311 - nothing secret
+    service = _Service(dict(pages), latency=lambda: draw.uniform(0, longest_latency))
+    schedule = _schedule(pages, limits=_limits(user_limit=user_limit), max_calls=60)
+    service.run(schedule)
+    last = service.calls[-1][0]
+
+    _require_limits(service.calls, user_limit)
+    assert len(service.calls) == all_pages
+    assert all(turn.phase is Phase.DONE for turn in schedule.turns)
+    assert last <= windows * SPAN + HEAD_START + longest_latency
+    assert last >= windows * WINDOW
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_limits_hold_whatever_happens(seed: int) -> None:
+    """With failures and lock-outs among the answers, no window ever holds more calls than its limit."""
+    draw = random.Random(seed)  # noqa: S311 - nothing secret
+    pages = _fleet(*(draw.randint(1, 6) for _ in range(25)))
+    troubles: dict[str, list[Trouble]] = {
+        device_sn: [
+            draw.choice([_fails, _locks_out(draw.uniform(0, 100)), _locks_out(None, account=True)])
+            for _ in range(draw.randint(0, 3))
+        ]
+        for device_sn in pages
+    }
+    count = sum(pages.values()) + sum(map(len, troubles.values()))
+    service = _Service(pages, latency=lambda: draw.expovariate(0.5), troubles=troubles)
+    schedule = _schedule(pages, limits=_limits(user_limit=7, device_limit=2), jitter=lambda most: draw.uniform(0, most))
+    service.run(schedule)
+
+    _require_limits(service.calls, user_limit=7, device_limit=2)
+    assert len(service.calls) == count
+    assert all(turn.phase is Phase.DONE for turn in schedule.turns)
+    assert Counter(device_sn for _, device_sn in service.calls) == {
+        turn.device_sn: turn.calls for turn in schedule.turns
+    }
+
+
+@pytest.mark.parametrize("max_calls", [1, 3, 16])
+def test_calls_at_one_time_are_bounded(max_calls: int) -> None:
+    """A call keeps its place until its answer has been taken."""
+    service = _Service(dict.fromkeys((f"z6-{number}" for number in range(40)), 2), latency=lambda: 5.0)
+    service.run(_schedule(service.pages, max_calls=max_calls))
+
+    assert service.most_at_once == max_calls
+
+
+# Trouble
+
+
+def test_a_failed_call_is_put_off_longer_each_time() -> None:
+    """The delay doubles from half a window up to five windows."""
+    service = _Service({"z6-1": 1}, latency=lambda: 1.0, troubles={"z6-1": [_fails] * 6})
+    service.run(_schedule(["z6-1"], max_attempts=7))
+    sent_at = service.sent_at("z6-1")
+
+    assert [later - earlier for earlier, later in itertools.pairwise(sent_at)] == pytest.approx(
+        [SPAN, 61, 121, 241, 301, 301]
+    )
+
+
+def test_delays_are_jittered() -> None:
+    """The longest delay goes through the jitter, so that devices do not all come back at one time."""
+    asked: list[float] = []
+
+    def jitter(longest: float) -> float:
+        asked.append(longest)
+        return 0.0
+
+    service = _Service({"z6-1": 1}, troubles={"z6-1": [_fails] * 4})
+    service.run(_schedule(["z6-1"], jitter=jitter))
+
+    assert asked == [30, 60, 120, 240]
+
+
+def test_a_failed_call_has_used_its_minute() -> None:
+    """Even with no delay at all a device waits for its own window."""
+    service = _Service({"z6-1": 1}, troubles={"z6-1": [_fails]})
+    service.run(_schedule(["z6-1"], jitter=lambda _: 0.0))
+
+    assert service.sent_at("z6-1") == pytest.approx([0, SPAN])
+
+
+@pytest.mark.parametrize("max_attempts", [1, 2, 5])
+def test_a_device_is_given_up_after_max_attempts(max_attempts: int) -> None:
+    """So many tries of one page, and the device has failed, with the reason; the others go on."""
+    service = _Service({"z6-1": 1, "z6-2": 3}, troubles={"z6-1": [_fails] * 9})
+    schedule = _schedule(service.pages, max_attempts=max_attempts)
+    service.run(schedule)
+    failed, done = schedule.turns
+
+    assert len(service.sent_at("z6-1")) == max_attempts
+    assert (failed.phase, done.phase) == (Phase.FAILED, Phase.DONE)
+    assert failed.failure == f"no answer within 120 s; given up after {max_attempts} attempts"
+    assert done.failure is None
+
+
+def test_trying_again_says_which_attempt_failed() -> None:
+    """The caller learns how many attempts there were, and which was the last."""
+    schedule = _schedule(["z6-1"], max_attempts=3)
+    answers = []
+    for now in (0.0, 100.0, 200.0):
+        turn = schedule.next_call(now)
+
+        assert isinstance(turn, Turn)
+
+        answers.append(schedule.try_again(turn, "broken", now))
+
+    assert answers == [1, 2, None]
+
+
+def test_a_page_makes_failures_forgotten() -> None:
+    """`max_attempts` is for one page, and the delay starts small again."""
+    longest: list[float] = []
+
+    def jitter(delay: float) -> float:
+        longest.append(delay)
+        return delay
+
+    def succeeds(schedule: Schedule, turn: Turn, now: float) -> None:
+        schedule.go_on(turn, 2000, now)
+
+    service = _Service({"z6-1": 1}, troubles={"z6-1": [_fails, _fails, succeeds, _fails, _fails]})
+    schedule = _schedule(["z6-1"], max_attempts=3, jitter=jitter)
+    service.run(schedule)
+
+    assert schedule.turns[0].phase is Phase.DONE
+    assert longest == [30, 60, 30, 60]
+
+
+def test_a_refused_device_fails_at_once() -> None:
+    """What asking again would not change is not asked again."""
+    service = _Service(
+        {"z6-1": 1, "z6-2": 1},
+        troubles={"z6-1": [lambda schedule, turn, _: schedule.give_up(turn, "404 Not Found")]},
+    )
+    schedule = _schedule(service.pages)
+    service.run(schedule)
+
+    assert [(turn.phase, turn.failure) for turn in schedule.turns] == [
+        (Phase.FAILED, "404 Not Found"),
+        (Phase.DONE, None),
+    ]
+    assert len(service.calls) == 2
+
+
+# Lock-outs
+
+
+@pytest.mark.parametrize(
+    ("seconds", "window", "heeded"),
+    [
+        (41, 60, 41),
+        (None, 60, 60),
+        (0, 60, 1),
+        (-5, 60, 1),
+        (0.3, 60, 1),
+        (300, 60, 300),
+        (301, 60, 300),
+        (math.inf, 60, 300),
+        (None, 0.05, 0.05),
+        (0, 0.05, 0.05),
+        (41, 0.05, 0.25),
+        (0.1, 0.05, 0.1),
+    ],
+)
+@pytest.mark.parametrize("account", [True, False])
+def test_a_lock_out_is_heeded_within_bounds(
+    seconds: float | None, window: float, heeded: float, *, account: bool
+) -> None:
+    """At least a second (or a window, if shorter), at most five windows; a window when the service says nothing."""
+    limits = _limits(window=window)
+    schedule = _schedule(["z6-1"], limits=limits, window=window)
+    turn = schedule.next_call(0.0)
+
+    assert isinstance(turn, Turn)
+    assert schedule.lock_out(turn, "429", seconds, 1000.0, account=account) == pytest.approx(heeded)
+
+    locked_until = limits.account_free_at() if account else limits.device_free_at("z6-1")
+
+    assert locked_until == pytest.approx(1000 + heeded)
+
+
+def test_a_locked_device_waits_and_the_others_go_on() -> None:
+    """Only the device that was locked out is put off."""
+    service = _Service({"z6-1": 1, "z6-2": 2}, latency=lambda: 0.0, troubles={"z6-1": [_locks_out(200)]})
+    service.run(_schedule(service.pages))
+
+    assert service.sent_at("z6-1") == pytest.approx([0, 200])
+    assert service.sent_at("z6-2") == pytest.approx([0, SPAN])
+
+
+def test_a_locked_account_waits_with_all_its_devices() -> None:
+    """Nobody is called until the account's lock-out is over."""
+    service = _Service({"z6-1": 1, "z6-2": 2}, latency=lambda: 0.0, troubles={"z6-1": [_locks_out(200, account=True)]})
+    service.run(_schedule(service.pages))
+
+    assert service.sent_at("z6-1") == pytest.approx([0, 200])
+    assert service.sent_at("z6-2") == pytest.approx([200, 200 + SPAN])
+
+
+def test_a_locked_account_lets_a_finished_fleet_end() -> None:
+    """A lock-out that no device has to wait for holds nobody up."""
+    schedule = _schedule(["z6-1"])
+    turn = schedule.next_call(0.0)
+
+    assert isinstance(turn, Turn)
+
+    schedule.go_on(turn, 0, 1.0)
+
+    assert schedule.finished
+    assert schedule.next_call(1.0) is None
+
+
+def test_lock_outs_are_no_failed_attempts() -> None:
+    """A device that is locked out more often than it may fail is read all the same."""
+    service = _Service({"z6-1": 1}, troubles={"z6-1": [_locks_out(5)] * (LOCK_OUTS_IN_A_ROW - 1)})
+    schedule = _schedule(["z6-1"], max_attempts=1)
+    service.run(schedule)
+
+    assert schedule.turns[0].phase is Phase.DONE
+    assert schedule.turns[0].calls == LOCK_OUTS_IN_A_ROW
+
+
+def test_twenty_lock_outs_in_a_row_give_a_device_up() -> None:
+    """A run always ends, even against a service that only ever says no."""
+    heeded: list[object] = []
+    locks_out = _locks_out(5)
+    service = _Service(
+        {"z6-1": 1, "z6-2": 2},
+        troubles={"z6-1": [lambda *answer: heeded.append(locks_out(*answer))] * 30},
+    )
+    schedule = _schedule(service.pages)
+    service.run(schedule)
+    failed, done = schedule.turns
+
+    assert (failed.phase, failed.failure) == (Phase.FAILED, "Too many calls.; locked out 20 times in a row")
+    assert done.phase is Phase.DONE
+    assert heeded == [5.0] * 19 + [None]
+
+
+def test_a_page_makes_lock_outs_forgotten() -> None:
+    """Twenty lock-outs count only without a page among them."""
+
+    def succeeds(schedule: Schedule, turn: Turn, now: float) -> None:
+        schedule.go_on(turn, 2000, now)
+
+    troubles = [*[_locks_out(5)] * 19, succeeds, *[_locks_out(5)] * 19]
+    service = _Service({"z6-1": 1}, troubles={"z6-1": troubles})
+    schedule = _schedule(["z6-1"])
+    service.run(schedule)
+
+    assert schedule.turns[0].phase is Phase.DONE
+
+
+# The end, and the books
+
+
+def test_a_closed_schedule_sends_nothing() -> None:
+    """After `close` nothing goes out, and nothing is waited for."""
+    schedule = _schedule(["z6-1", "z6-2"])
+
+    assert isinstance(schedule.next_call(0.0), Turn)
+
+    schedule.close()
+
+    assert schedule.next_call(1000.0) is None
+    assert schedule.finished
+    assert schedule.closed
+
+
+def test_waits_are_added_up() -> None:
+    """A device's waits are the seconds between being ready for a call and being called, not those of the call."""
+    service = _Service({"z6-1": 3}, latency=lambda: 4.0)
+    schedule = _schedule(["z6-1"], now=-7.0)
+    service.run(schedule)
+
+    assert schedule.turns[0].waited == pytest.approx(7 + 2 * (SPAN - 4))
+    assert schedule.turns[0].calls == 3
+
+
+def test_the_real_jitter_draws_from_nothing_to_the_longest_delay() -> None:
+    """Unless told otherwise, a delay is anything up to the longest one."""
+    schedule = Schedule(["z6-1"], _limits(), window=WINDOW, max_calls=1, max_attempts=5, now=0.0)
+    turn = schedule.next_call(0.0)
+
+    assert isinstance(turn, Turn)
+
+    schedule.try_again(turn, "broken", 100.0)
+
+    assert 100 <= turn.not_before <= 130

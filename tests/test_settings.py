@@ -1,0 +1,513 @@
+"""Settings: what each may be, from a configuration and from text, and what is said when it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tap_zentra.settings import SCHEMA, SERVERS, SettingsError, read_settings
+
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+GIVEN: dict[str, Any] = {"auth_token": TOKEN, "device_sns": ["z6-12345"]}
+URL_EXPECTED = "api_url should be a base URL that begins with https:// (http:// only for addresses of this machine)"
+NEW_YEAR = 1_767_225_600
+"""2026-01-01T00:00:00Z."""
+
+
+def _read(name: str, value: object) -> Any:
+    """Return what a setting becomes."""
+    return getattr(read_settings({**GIVEN, name: value}), name)
+
+
+def _faults(**config: object) -> list[str]:
+    """Return what is said of a configuration."""
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**GIVEN, **config})
+    assert str(caught.value) == "; ".join(caught.value.faults)
+    assert caught.value.__context__ is None
+    return caught.value.faults
+
+
+# Defaults
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [
+        ("auth_token", TOKEN),
+        ("device_sns", ("z6-12345",)),
+        ("api_url", "https://zentracloud.com"),
+        ("api_version", "v4"),
+        ("start_date", None),
+        ("end_date", None),
+        ("page_size", 2000),
+        ("user_call_limit", 60),
+        ("device_call_limit", 1),
+        ("call_limit_window", 60),
+        ("max_concurrent_calls", 16),
+        ("request_timeout", 120),
+        ("max_attempts", 5),
+        ("mrid_lookback", 0),
+        ("device_depth", True),
+        ("user_agent", None),
+    ],
+)
+@pytest.mark.parametrize("absent", ["not given", None, "", "  "])
+def test_what_is_not_given_has_its_default(name: str, default: object, absent: str | None) -> None:
+    """A setting that is missing, null or blank, as in an empty environment variable, has its default."""
+    config = GIVEN if name in GIVEN or absent == "not given" else {**GIVEN, name: absent}
+
+    assert getattr(read_settings(config), name) == default
+
+
+def test_every_setting_is_described() -> None:
+    """The schema is the place from which people learn of the settings."""
+    assert set(SCHEMA["required"]) == {"auth_token", "device_sns"}
+    assert SCHEMA["properties"]["auth_token"]["secret"] is True
+    assert all(schema["description"] for schema in SCHEMA["properties"].values())
+
+
+@pytest.mark.parametrize("name", ["auth_token", "device_sns"])
+@pytest.mark.parametrize("absent", [None, "", " \t "])
+def test_a_required_setting_that_is_absent_is_named(name: str, absent: str | None) -> None:
+    """What is missing is said to be missing, with what it is."""
+    (fault,) = _faults(**{name: absent})
+
+    assert fault.startswith(f"{name} is missing: ")
+    assert SCHEMA["properties"][name]["description"] in fault
+
+
+def test_settings_that_are_not_the_taps_are_left_alone() -> None:
+    """The SDK's own settings are none of this module's business."""
+    assert read_settings({**GIVEN, "flattening_enabled": True, "stream_maps": {}}) == read_settings(GIVEN)
+
+
+# Token and serial numbers
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        TOKEN,
+        f"Token {TOKEN}",
+        f"TOKEN {TOKEN}",
+        f"token {TOKEN}",
+        f"  tOkEn \t {TOKEN} \n",
+        f"Token Token {TOKEN}",
+        f"Token\u00a0{TOKEN}",
+    ],
+)
+def test_the_token_is_taken_with_and_without_its_word(given: str) -> None:
+    """The web page copies the word `Token` too, in any case, and people copy blanks."""
+    assert _read("auth_token", given) == TOKEN
+
+
+def test_a_token_that_begins_like_its_word_is_whole() -> None:
+    """Only the word is cut off, not its letters."""
+    assert _read("auth_token", "tokenish-secret") == "tokenish-secret"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "Token",
+        "token ",
+        "TOKEN TOKEN",
+        f"{TOKEN} {TOKEN}",
+        f"Bearer {TOKEN}",
+        f"{TOKEN}\u00e9",
+        f"a\n{TOKEN}",
+        [TOKEN, 1],
+    ],
+)
+def test_a_token_that_can_not_be_one_is_refused_and_not_shown(given: object) -> None:
+    """The refusal names the setting and says what it should be, without a letter of what was given."""
+    (fault,) = _faults(auth_token=given)
+
+    assert fault == "auth_token should be the token that ZENTRA Cloud shows, one word after the word Token"
+
+
+def test_the_token_is_in_no_message_and_no_text_of_the_settings() -> None:
+    """Whatever else is wrong, and wherever settings are printed, the token stays out."""
+    faults = _faults(auth_token=f"Token {TOKEN}", page_size=0, server="moon", api_url="x", device_sns="?")
+
+    assert TOKEN not in str(faults)
+    assert TOKEN not in repr(read_settings(GIVEN))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["z6-1", "06-02047", "A4100000"],
+        ("z6-1", "06-02047", "A4100000"),
+        '["z6-1", "06-02047", "A4100000"]',
+        ' ["z6-1","06-02047" ,"A4100000"] ',
+        "z6-1,06-02047,A4100000",
+        " z6-1 , 06-02047,\nA4100000,",
+        ["z6-1", " z6-1", "06-02047 ", "", "  ", "A4100000", "06-02047"],
+        "z6-1,,z6-1, 06-02047,A4100000,z6-1",
+        '["z6-1", "", "06-02047", "A4100000", " z6-1 "]',
+    ],
+)
+def test_serial_numbers_are_taken_as_list_and_as_text(given: object) -> None:
+    """Both forms of a list work; duplicates and blanks are dropped, and the order stays."""
+    assert _read("device_sns", given) == ("z6-1", "06-02047", "A4100000")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        5,
+        True,
+        {"z6-1": 1},
+        [],
+        "[]",
+        ",",
+        [""],
+        ["z6-1", 5],
+        ["z6-1", None],
+        '["z6-1"',
+        '["z6-1", 5]',
+        '[["z6-1"]]',
+        '{"z6-1": 1}',
+        "z6-1 z6-2",
+        "z6-1;z6-2",
+        "z6-1/../",
+        "z6-1&per_page=1",
+        "-z6",
+        "z" * 65,
+        "z6-ä",
+    ],
+)
+def test_serial_numbers_that_can_not_be_some_are_refused(given: object) -> None:
+    """Both forms are shown to whoever gave neither."""
+    (fault,) = _faults(device_sns=given)
+
+    assert fault == (
+        'device_sns should be a list of serial numbers such as ["z6-12345", "z6-12346"] or z6-12345,z6-12346, '
+        f"not {given!r}"
+    )
+
+
+# Server and URL
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        ("us", "https://zentracloud.com"),
+        ("eu", "https://zentracloud.eu"),
+        ("tahmo", "https://tahmo.zentracloud.com"),
+    ],
+)
+def test_a_server_is_its_url(server: str, url: str) -> None:
+    """Each server has its base URL."""
+    assert read_settings({**GIVEN, "server": server}).api_url == url
+    assert SERVERS[server] == url
+
+
+@pytest.mark.parametrize("given", ["moon", "US", "https://zentracloud.com", 1, ["us"]])
+def test_another_server_is_refused(given: object) -> None:
+    """The servers that there are, are named."""
+    assert _faults(server=given) == [f"server should be one of us, eu, tahmo, not {given!r}"]
+
+
+@pytest.mark.parametrize(("given", "version"), [("v3", "v3"), ("v4", "v4")])
+def test_an_api_version_is_taken(given: str, version: str) -> None:
+    """Both versions that have this call can be asked for."""
+    assert _read("api_version", given) == version
+
+
+@pytest.mark.parametrize("given", ["v5", "4", 4])
+def test_another_api_version_is_refused(given: object) -> None:
+    """The versions that can be asked for are named."""
+    assert _faults(api_version=given) == [f"api_version should be one of v4, v3, not {given!r}"]
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("https://proxy.example", "https://proxy.example"),
+        ("https://proxy.example/", "https://proxy.example"),
+        (" https://proxy.example:8443/zentra/ ", "https://proxy.example:8443/zentra"),
+        ("HTTPS://proxy.example", "https://proxy.example"),
+        ("http://localhost", "http://localhost"),
+        ("http://localhost:8080/", "http://localhost:8080"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://127.1.2.3", "http://127.1.2.3"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_another_url_wins_over_the_server(given: str, url: str) -> None:
+    """`https` goes anywhere, `http` to this machine only."""
+    assert read_settings({**GIVEN, "server": "eu", "api_url": given}).api_url == url
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "proxy.example",
+        "//proxy.example",
+        "https://",
+        "https:///path",
+        "ftp://proxy.example",
+        "http://proxy.example",
+        "http://192.168.1.1",
+        "http://0.0.0.0",
+        "http://localhost.example",
+        "http://127.0.0.1.example",
+        "http://[::2]",
+        "https://[::1",
+        "https://proxy.example:port",
+        "https://proxy.example:99999",
+        "https://proxy.example/?a=1",
+        "https://proxy.example/#part",
+        5,
+    ],
+)
+def test_a_url_that_is_not_safe_is_refused(given: object) -> None:
+    """The token goes over no open line, and nowhere but where a URL plainly says."""
+    assert _faults(api_url=given) == [f"{URL_EXPECTED}, not {given!r}"]
+
+
+@pytest.mark.parametrize(
+    "given", ["https://user:secret@proxy.example", "http://127.0.0.1@proxy.example", "http://proxy.example\\@localhost"]
+)
+def test_a_url_with_a_password_is_refused_and_not_shown(given: str) -> None:
+    """Passwords in URLs would end up in logs; this one does not."""
+    assert _faults(api_url=given) == [URL_EXPECTED]
+
+
+# Dates
+
+
+@pytest.mark.parametrize("name", ["start_date", "end_date"])
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ("2026-01-01", NEW_YEAR),
+        (" 2026-01-01 ", NEW_YEAR),
+        ("2026-01-01T00:00:00", NEW_YEAR),
+        ("2026-01-01 00:00", NEW_YEAR),
+        ("2026-01-01T00:00:00Z", NEW_YEAR),
+        ("2026-01-01T00:00:00+00:00", NEW_YEAR),
+        ("2026-01-01T01:00:00+01:00", NEW_YEAR),
+        ("2025-12-31T19:00:00-05:00", NEW_YEAR),
+        ("2026-01-01T05:30:00+0530", NEW_YEAR),
+        ("2026-01-01T00:00:00.000Z", NEW_YEAR),
+        ("1970-01-01", 0),
+        ("1969-12-31", 0),
+        ("0001-01-01", 0),
+    ],
+)
+def test_a_date_is_a_moment(name: str, given: str, seconds: int) -> None:
+    """A date is UTC when it names no zone; what comes before 1970 is 1970."""
+    moment = _read(name, given)
+
+    assert moment == seconds
+    assert type(moment) is int
+
+
+@pytest.mark.parametrize("name", ["start_date", "end_date"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "now",
+        "yesterday",
+        "12:00",
+        "P1D",
+        "2026",
+        "2026-01",
+        "2026-02-30",
+        "2026-13-01",
+        "2026-01-31T25:00",
+        "2026-01-31 noon",
+        "2026-01-01/2026-02-01",
+        "2026-01-01T00:00:00 Europe/Berlin",
+        "01-31-2026",
+        "2026-W05",
+        20260131,
+        1.5,
+        ["2026-01-01"],
+    ],
+)
+def test_what_is_no_date_is_refused(name: str, given: object) -> None:
+    """A date is shown to whoever gave none."""
+    assert _faults(**{name: given}) == [
+        f"{name} should be a date such as 2026-01-31 or 2026-01-31T12:00:00+01:00, not {given!r}"
+    ]
+
+
+def test_an_end_before_the_start_is_refused() -> None:
+    """A range that holds nothing is a mistake."""
+    assert _faults(start_date="2026-01-02", end_date="2026-01-01") == ["end_date should be later than start_date"]
+
+
+def test_a_range_of_one_moment_is_taken() -> None:
+    """Both ends belong to the range."""
+    settings = read_settings({**GIVEN, "start_date": "2026-01-01", "end_date": "2026-01-01T01:00:00+01:00"})
+
+    assert (settings.start_date, settings.end_date) == (NEW_YEAR, NEW_YEAR)
+
+
+# Numbers, truth and the user agent
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("page_size", 1, 1),
+        ("page_size", 2000, 2000),
+        ("page_size", "500", 500),
+        ("page_size", " 500 ", 500),
+        ("page_size", "500.0", 500),
+        ("page_size", 500.0, 500),
+        ("user_call_limit", "1", 1),
+        ("user_call_limit", 100_000, 100_000),
+        ("device_call_limit", "1", 1),
+        ("device_call_limit", 7, 7),
+        ("max_concurrent_calls", "1", 1),
+        ("max_concurrent_calls", 60, 60),
+        ("max_attempts", "1", 1),
+        ("max_attempts", 100, 100),
+        ("mrid_lookback", "0", 0),
+        ("mrid_lookback", 96, 96),
+    ],
+)
+def test_a_whole_number_is_taken_as_number_and_as_text(name: str, given: object, value: int) -> None:
+    """Environment variables are text, and some configurations write every number as a float."""
+    number = _read(name, given)
+
+    assert number == value
+    assert type(number) is int
+
+
+@pytest.mark.parametrize("name", ["call_limit_window", "request_timeout"])
+@pytest.mark.parametrize(
+    ("given", "value"), [(60, 60.0), ("60", 60.0), (0.05, 0.05), (" 0.05 ", 0.05), ("1e-3", 0.001)]
+)
+def test_a_duration_is_taken_as_number_and_as_text(name: str, given: object, value: float) -> None:
+    """Durations need not be whole."""
+    assert _read(name, given) == value
+
+
+NOT_NUMBERS = ["many", "1,5", "1 0", "nan", "inf", "-inf", "1e999", True, [], {}, "0x10"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "outside"),
+    [
+        ("page_size", "a whole number from 1 to 2000", [0, -1, 2001, "0", 1.5, "1.5", 10**400]),
+        ("user_call_limit", "a whole number, 1 or more", [0, -1, 1.5, 2**53 + 2]),
+        ("device_call_limit", "a whole number, 1 or more", [0, -1, 1.5]),
+        ("max_concurrent_calls", "a whole number from 1 to 60", [0, -1, 61, 1.5]),
+        ("max_attempts", "a whole number, 1 or more", [0, -1, 1.5]),
+        ("mrid_lookback", "a whole number, 0 or more", [-1, 0.5]),
+        ("call_limit_window", "a number of seconds above 0", [0, "0.0", -1]),
+        ("request_timeout", "a number of seconds above 0", [0, "0.0", -0.1]),
+    ],
+)
+def test_what_is_no_number_or_out_of_range_is_refused(name: str, expected: str, outside: list[object]) -> None:
+    """The refusal names the setting, its range, and what was given instead."""
+    for given in [*NOT_NUMBERS, *outside]:
+        assert _faults(**{name: given}) == [f"{name} should be {expected}, not {given!r}"]
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        (True, True),
+        (False, False),
+        ("true", True),
+        ("False", False),
+        (" TRUE ", True),
+        ("1", True),
+        ("0", False),
+        (1, True),
+        (0, False),
+        ("yes", True),
+        ("no", False),
+        ("on", True),
+        ("off", False),
+    ],
+)
+def test_truth_is_taken_as_people_write_it(given: object, value: object) -> None:
+    """Environment variables are text."""
+    assert _read("device_depth", given) is value
+
+
+@pytest.mark.parametrize("given", ["maybe", "t", 2, 0.5, [], "truefalse"])
+def test_what_is_neither_true_nor_false_is_refused(given: object) -> None:
+    """A setting that can't be read is not taken as false."""
+    assert _faults(device_depth=given) == [f"device_depth should be true or false, not {given!r}"]
+
+
+@pytest.mark.parametrize(
+    ("given", "value"), [("my-tool/1.0 (me@farm.example)", "my-tool/1.0 (me@farm.example)"), (" a ", "a")]
+)
+def test_a_user_agent_is_taken(given: str, value: str) -> None:
+    """A header of one line is taken as it is, without blanks around it."""
+    assert _read("user_agent", given) == value
+
+
+@pytest.mark.parametrize("given", ["a\nX-Header: b", "a\r\nb", "a\n", "tab\t", "wiesengrün", "\x00"])
+def test_a_user_agent_that_is_no_header_is_refused(given: str) -> None:
+    """A line break would begin another header."""
+    assert _faults(user_agent=given) == [f"user_agent should be one line of plain letters, not {given!r}"]
+
+
+# All together
+
+
+def test_all_faults_are_named_at_once() -> None:
+    """Nobody has to mend settings one run at a time."""
+    faults = _faults(
+        auth_token=None, device_sns=5, server="moon", api_url="x", start_date="now", page_size=0, device_depth="maybe"
+    )
+
+    assert [fault.split()[0] for fault in faults] == [
+        "auth_token",
+        "device_sns",
+        "server",
+        "api_url",
+        "start_date",
+        "page_size",
+        "device_depth",
+    ]
+
+
+def test_all_settings_may_be_text() -> None:
+    """In environment variables everything is text, and means the same."""
+    typed = {
+        "auth_token": TOKEN,
+        "device_sns": ["z6-1", "z6-2"],
+        "server": "eu",
+        "api_version": "v3",
+        "start_date": "2026-01-01",
+        "end_date": "2026-02-01",
+        "page_size": 500,
+        "user_call_limit": 30,
+        "device_call_limit": 2,
+        "call_limit_window": 1.5,
+        "max_concurrent_calls": 4,
+        "request_timeout": 30,
+        "max_attempts": 2,
+        "mrid_lookback": 10,
+        "device_depth": False,
+        "user_agent": "me",
+    }
+    text = {name: str(value) for name, value in typed.items()} | {"device_sns": "z6-1,z6-2"}
+
+    assert read_settings(typed) == read_settings(text)
+
+
+def test_settings_go_back_into_the_configuration_with_their_types() -> None:
+    """The SDK checks the configuration once more, against the JSON schema."""
+    config = read_settings({**GIVEN, "page_size": "500", "device_sns": "z6-1, z6-2", "device_depth": "no"}).as_config()
+
+    assert config["page_size"] == 500
+    assert config["device_sns"] == ["z6-1", "z6-2"]
+    assert config["device_depth"] is False
+    assert config["auth_token"] == TOKEN
+    assert set(SCHEMA["properties"]) - set(config) == {"server", "start_date", "end_date"}
