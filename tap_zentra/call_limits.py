@@ -61,7 +61,8 @@ class CallLimits:
         """Count a call anew that went out later than it was counted: a connection had to be made first."""
         for calls in (self._account_calls, self._device_calls[device_sn]):
             if planned_at in calls:
-                calls[calls.index(planned_at)] = sent_at
+                calls.remove(planned_at)
+            calls.append(sent_at)
 
     def lock_device(self, device_sn: str, until: float) -> None:
         """Keep a device from being called before a moment; an earlier lock never shortens a later one."""

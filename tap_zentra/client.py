@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import threading
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -16,6 +17,7 @@ from requests.auth import AuthBase
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
 from tap_zentra.records import excerpt
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 UNAUTHORIZED = 401
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
+MAX_REDIRECTS = 3
 
 
 class TokenRefusedError(FatalAPIError):
@@ -79,11 +82,17 @@ class _Session(requests.Session):
     """A session that follows no redirect to another place, so that the token can't get there."""
 
     @override
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Leave the token as it is: redirects stay at the service, and a .netrc file has no say."""
+
+    @override
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)
-        if target is None or _origin(requests.compat.urljoin(resp.url, target)) != _origin(resp.url):
-            return None
-        return target
+        try:
+            stays = target is not None and _origin(urljoin(resp.url, target)) == _origin(resp.url)
+        except ValueError:  # no URL at all
+            stays = False
+        return target if stays else None
 
 
 class _Adapter(HTTPAdapter):
@@ -192,11 +201,11 @@ class Client:
             )
         except requests.Timeout:
             raise ServiceFailedError(f"no answer within {self._timeout:g} s") from None
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             raise ServiceFailedError(f"the connection failed: {_innermost(error)}") from None
         if answer.status_code != requests.codes.ok:
             raise self._error(answer)
-        return answer.content
+        return answer.content if answer.content.startswith(b"{") else self._body_without_token(answer)
 
     @property
     def _adapter(self) -> _Adapter:
@@ -207,13 +216,14 @@ class Client:
             session = self._own.session = _Session()
             session.auth = _TokenAuth(self._token)
             session.headers["User-Agent"] = self._user_agent
+            session.max_redirects = MAX_REDIRECTS
             session.mount("https://", adapter)
             session.mount("http://", adapter)
         return adapter
 
     def _error(self, answer: requests.Response) -> Exception:
-        words = self._words(answer)
-        status = f"{answer.status_code} {answer.reason}".strip()
+        words = _words(self._body_without_token(answer))
+        status = self._without_token(f"{answer.status_code} {answer.reason}".strip())
         if answer.status_code == UNAUTHORIZED:
             return TokenRefusedError(f"the service refuses the token ({status}: {words})")
         if answer.status_code == TOO_MANY_REQUESTS:
@@ -221,23 +231,37 @@ class Client:
         if answer.status_code >= SERVER_ERROR:
             return ServiceFailedError(f"the service failed ({status}: {words})")
         if answer.is_redirect:
-            host = urlsplit(answer.headers["Location"]).hostname
-            words = f"not followed to {host}, so that the token stays here; check api_url and server"
-            return DeviceRefusedError(f"the service redirects ({status}): {words}")
+            return DeviceRefusedError(
+                f"the service redirects ({status}), not followed to {self._without_token(_host(answer))}, so that the "
+                "token stays here; check api_url and server"
+            )
         return DeviceRefusedError(
             f"the service refuses the call ({status}: {words}); check the serial number, the server, and that the "
             "token's user may see the device"
         )
 
-    def _words(self, answer: requests.Response) -> str:
-        """Return what the service says of an error, on one line, without the token if it should echo it."""
-        try:
-            detail = answer.json()["detail"]
-        except (ValueError, KeyError, TypeError):
-            words = excerpt(answer.content)
-        else:
-            words = " ".join(str(detail).split())[:300]
-        return words.replace(self._token, "…")
+    def _without_token(self, text: str) -> str:
+        """Return what the service says without the token, if it should echo it, so that it gets into no log."""
+        return text.replace(self._token, "...")
+
+    def _body_without_token(self, answer: requests.Response) -> bytes:
+        return answer.content.replace(self._token.encode(), b"...")
+
+
+def _host(redirect: requests.Response) -> str:
+    try:
+        return str(urlsplit(redirect.headers["Location"]).hostname)
+    except ValueError:
+        return "what is no URL"
+
+
+def _words(body: bytes) -> str:
+    """Return what the service says of an error, on one line."""
+    try:
+        detail = json.loads(body)["detail"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return excerpt(body)
+    return " ".join(str(detail).split())[:300]
 
 
 def lock_out_seconds(headers: requests.structures.CaseInsensitiveDict[str], words: str) -> float | None:
@@ -250,7 +274,7 @@ def lock_out_seconds(headers: requests.structures.CaseInsensitiveDict[str], word
             until = parsedate_to_datetime(retry_after)
             # The server's own clock, so that ours may be wrong.
             return (until - parsedate_to_datetime(headers["Date"])).total_seconds()
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             pass
     expires = re.search(r"expires in (\d+(?:\.\d+)?) second", words)
     return float(expires[1]) if expires else None

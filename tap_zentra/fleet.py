@@ -29,7 +29,7 @@ from tap_zentra.records import (
     UnexpectedBodyError,
     decode_page,
     reading_records,
-    require_device,
+    require_answer_to,
     timestamps,
 )
 from tap_zentra.schedule import Phase, Schedule, Turn
@@ -235,7 +235,7 @@ class Fleet:
 
     def _take_page(self, device: Device, body: bytes) -> DevicePage:
         content = decode_page(body)
-        require_device(content, device.device_sn)
+        require_answer_to(content, device.device_sn)
         records = timestamps(content)
         step = device.paginator.advance(content.pagination.max_mrid, records)
         device.note(records, step)

@@ -83,6 +83,7 @@ class MridPaginator:
         self._end = math.inf if end is None else end
         self._started_over = False
         self._doubts_date = False
+        self._newest: int | None = None
         self.done = False
         if bookmark is not None:
             self.request = PageRequest(start_mrid=max(0, bookmark + 1 - lookback))
@@ -103,6 +104,9 @@ class MridPaginator:
         """
         asked = self.request
         self.done = True
+        if max_mrid is None and self._newest is not None:
+            raise NoProgressError(f"pagination.max_mrid is null, but it was {self._newest} in the answer before")
+        self._newest = max_mrid
         if max_mrid is None:
             step = self._no_records(records)
         elif self.bookmark is not None and max_mrid < self.bookmark:
@@ -151,10 +155,11 @@ class MridPaginator:
         beyond = asked.start_mrid + self._page_size
         if beyond <= max_mrid:
             self._ask(beyond)
-        if self.bookmark is None or asked.start_mrid > max_mrid:
-            return Step(bookmark=self.bookmark)
+        if self.bookmark is None:
+            return Step()
         last = min(beyond - 1, max_mrid)
-        return self._step(missing=last + 1 - asked.start_mrid, last=last)
+        first_new = max(asked.start_mrid, self.bookmark + 1)
+        return self._step(missing=max(0, last + 1 - first_new), last=last)
 
     def _page(self, asked: PageRequest, max_mrid: int, records: Mapping[int, int]) -> Step:
         lowest, highest = min(records), max(records)
@@ -162,16 +167,19 @@ class MridPaginator:
             raise NoProgressError(
                 f"the answer ignores start_mrid: asked for mrid {asked.start_mrid} and up, got mrid {lowest}"
             )
-        if self._doubts_date and asked.start_mrid and min(records.values()) >= self._since:
-            self._doubts_date = False
+        doubts_date, self._doubts_date = self._doubts_date, False
+        if doubts_date and asked.start_mrid and min(records.values()) > self._since:
             self._ask(0)
             return Step(below_mrid=0, warning="the service found nothing since start_date; reading all records")
-        first_new = lowest if self.bookmark is None else max(asked.start_mrid or 0, self.bookmark + 1)
-        missing = max(0, highest + 1 - first_new - sum(mrid >= first_new for mrid in records))
         # What comes after `end_date` is for a later sync, and so is every record behind the first such one.
         beyond_end = min((mrid for mrid, moment in records.items() if moment > self._end), default=None)
         kept = [mrid for mrid in records if beyond_end is None or mrid < beyond_end]
-        self.bookmark = max(kept if self.bookmark is None else [*kept, self.bookmark], default=None)
+        first_new = lowest if self.bookmark is None else max(asked.start_mrid or 0, self.bookmark + 1)
+        new = [mrid for mrid in kept if mrid >= first_new]
+        missing = max(new) + 1 - first_new - len(new) if new else 0
+        # Before `start_date` there is no bookmark, or a sync that is cut off would forget `start_date`.
+        if self.bookmark is not None or any(records[mrid] >= self._since for mrid in new):
+            self.bookmark = max(kept if self.bookmark is None else [*kept, self.bookmark])
         if beyond_end is None and highest < max_mrid:
             self._ask(highest + 1)
         return self._step(missing=missing, last=highest, below_mrid=beyond_end)

@@ -103,7 +103,7 @@ def decode_page(body: bytes) -> Page:
     """
     try:
         return _PAGE_DECODER.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # A word that is not JSON (NaN), an unknown field, or a fault: the slow way tells them apart.
         return _decode_page_leniently(body)
 
@@ -116,6 +116,8 @@ def _decode_page_leniently(body: bytes) -> Page:
         raise UnexpectedBodyError("the answer is nested too deeply") from None
     except ValueError:
         raise NotJSONError(f"the answer is not JSON: {excerpt(body)}") from None
+    if isinstance(raw, dict) and "data" not in raw and "detail" in raw:
+        raise UnexpectedBodyError(f"the service answers without data: {str(raw['detail'])[:300]}")
     try:
         for part, known in _parts(raw):
             _set_unknown_fields_aside(part, known)
@@ -166,18 +168,22 @@ def excerpt(body: bytes, length: int = 80) -> str:
     return repr(text[:length] + ("…" if len(text) > length else ""))
 
 
-def require_device(page: Page, device_sn: str) -> None:
-    """Refuse a page with another device's readings.
+def require_answer_to(page: Page, device_sn: str) -> None:
+    """Refuse a page that is no answer to what was asked: this device's records, in ascending order.
 
     Raises:
-        UnexpectedBodyError: An entry's `metadata.device_sn` is not the device that was asked for.
+        UnexpectedBodyError: An entry's `metadata.device_sn` is not the device that was asked for, or its readings
+            are not in the order of `sort_by=ascending`. (A page of the newest records would look like the end.)
     """
-    for entries in page.data.values():
+    for measurement, entries in page.data.items():
         for entry in entries:
             if entry.metadata.device_sn != device_sn:
                 raise UnexpectedBodyError(
                     f"the answer is about another device: metadata.device_sn is {entry.metadata.device_sn!r}"
                 )
+            mrids = [reading.mrid for reading in entry.readings]
+            if mrids != sorted(mrids):
+                raise UnexpectedBodyError(f"the answer ignores sort_by=ascending: the mrids of {measurement!r}")
 
 
 def timestamps(page: Page) -> dict[int, int]:

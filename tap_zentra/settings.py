@@ -86,7 +86,7 @@ SCHEMA = th.PropertiesList(
     ),
     th.Property(
         "call_limit_window",
-        th.NumberType(exclusive_minimum=0),
+        th.NumberType(exclusive_minimum=0, maximum=86_400),
         default=60,
         description="Window of both limits, in seconds.",
     ),
@@ -98,7 +98,7 @@ SCHEMA = th.PropertiesList(
     ),
     th.Property(
         "request_timeout",
-        th.NumberType(exclusive_minimum=0),
+        th.NumberType(exclusive_minimum=0, maximum=86_400),
         default=120,
         description="Seconds to wait for an answer.",
     ),
@@ -191,7 +191,8 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         else:
             if values[name] is None and name in SCHEMA["required"]:
                 faults.append(f"{name} is missing: {schema['description']}")
-    if values.get("start_date") and values.get("end_date") and values["start_date"] > values["end_date"]:
+    start, end = values.get("start_date"), values.get("end_date")
+    if start is not None and end is not None and start > end:
         faults.append("end_date should be later than start_date")
     if faults:
         raise SettingsError(faults)
@@ -230,9 +231,10 @@ _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0":
 
 def _number(given: object, schema: dict[str, Any], *, whole: bool) -> float:
     least, most = schema.get("minimum"), schema.get("maximum")
-    expected = "a whole number" if whole else "a number of seconds above 0"
-    if least is not None:
-        expected += f" from {least} to {most}" if most else f", {least} or more"
+    if not whole:
+        expected = f"a number of seconds above 0, at most {most}"
+    else:
+        expected = "a whole number" + (f" from {least} to {most}" if most else f", {least} or more")
     try:
         number = float(str(given))
     except ValueError:
@@ -259,7 +261,7 @@ def _serial_numbers(given: object) -> tuple[str, ...]:
     if isinstance(given, str):
         try:
             listed = json.loads(given) if given.lstrip().startswith("[") else given.split(",")
-        except ValueError:
+        except (ValueError, RecursionError):
             listed = None
     else:
         listed = given
@@ -281,7 +283,7 @@ def _url(given: object) -> str:
     safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
     if not host or not safe or "@" in parts.netloc or parts.query or parts.fragment:
         expected = "a base URL that begins with https:// (http:// only for addresses of this machine)"
-        raise _UnfitError(expected, secret="@" in parts.netloc)
+        raise _UnfitError(expected, secret="@" in str(given))
     return parts.geturl().rstrip("/")
 
 
@@ -300,11 +302,11 @@ def _moment(given: object) -> int:
         raise _UnfitError(expected)
     try:
         moment = pendulum.parse(text, tz="UTC")
+        if isinstance(moment, pendulum.DateTime):
+            return max(0, int(moment.timestamp()))
     except ValueError:
-        raise _UnfitError(expected) from None
-    if not isinstance(moment, pendulum.DateTime):
-        raise _UnfitError(expected)
-    return max(0, int(moment.timestamp()))
+        pass
+    raise _UnfitError(expected)
 
 
 def _header(given: object) -> str:

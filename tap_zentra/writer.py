@@ -53,7 +53,7 @@ class Writer(MsgSpecWriter):
 
     @override
     def write_message(self, message: Message) -> None:
-        line = self.format_message(message)
+        line = bytes(self.format_message(message))  # the SDK uses the buffer again
         self._write(line)
         if isinstance(message, StateMessage):
             self._last_state_bytes = len(line)
@@ -76,7 +76,7 @@ class Writer(MsgSpecWriter):
             )
         )
 
-    def _write(self, lines: bytes | bytearray) -> None:
+    def _write(self, lines: bytes) -> None:
         # With PYTHONUNBUFFERED a write that a signal interrupts is a short one, and says so only by its result.
         rest = memoryview(lines)
         try:

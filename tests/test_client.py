@@ -526,3 +526,57 @@ def test_a_connection_that_breaks_off(serve: Callable[..., str], answer: bytes, 
     assert str(caught.value).startswith("the connection failed: ")
     assert reason in str(caught.value)
     assert "127.0.0.1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "https://zentra.example:99999/"])
+def test_a_redirect_to_what_is_no_url_is_refused(service: _Service, location: str) -> None:
+    """A redirect that can't be read is an error of that device."""
+    assert type(_refusal(service, _Answer(302, Location=location))) is DeviceRefusedError
+
+
+def test_an_error_nested_too_deeply_is_told_by_its_status(service: _Service) -> None:
+    """An error's body that breaks the parser does not hide the error."""
+    assert type(_refusal(service, _Answer(500, b"[" * 100_000))) is ServiceFailedError
+
+
+@pytest.mark.parametrize("zone", ["99999999999999999999 07:28:00 GMT", "2026 07:28:00 +9999999999999999999999"])
+def test_a_lock_out_until_no_date_is_read_from_the_words(zone: str) -> None:
+    """A Retry-After that overflows a date is passed over."""
+    headers = CaseInsensitiveDict({"Retry-After": f"Wed, 21 Oct {zone}", "Date": DATE})
+
+    assert lock_out_seconds(headers, DEVICE_LIMIT) == 41
+
+
+def test_a_netrc_file_has_no_say_in_a_redirect(
+    service: _Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A redirect that stays at the service is followed with the token."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine zentra.example login a password b\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    service.answer_with(_Answer(302, Location="/x"), _Answer(200))
+    _get()
+
+    assert service.tokens == [f"Token {TOKEN}"] * 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _Answer(400, {"detail": "x" * 280 + TOKEN}),
+        _Answer(400, b"x" * 70 + TOKEN.encode()),
+        _Answer(400, reason="Bad " + TOKEN),
+        _Answer(302, Location=f"https://{TOKEN}.example/"),
+    ],
+)
+def test_no_part_of_an_echoed_token_is_told(service: _Service, answer: _Answer) -> None:
+    """Neither a cut nor a header of the answer lets the token's beginning through."""
+    assert TOKEN[:9] not in str(_refusal(service, answer))
+
+
+@pytest.mark.parametrize("api_url", ["https://a..b", "https://" + "a" * 70 + ".com"])
+def test_a_host_that_can_not_be_is_told(api_url: str) -> None:
+    """A name that no network knows ends in one line."""
+    with pytest.raises(ServiceFailedError):
+        _get(_client(api_url))

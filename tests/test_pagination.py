@@ -338,9 +338,17 @@ def test_readings_before_start_date_are_left_out() -> None:
     """The day asked for too early is left out; from the second page on the way is by mrid."""
     reader = _reader(start=500 * INTERVAL)
 
-    assert reader.advance(520, _records(404, 413)) == Step(since=500 * INTERVAL, bookmark=413)
+    assert reader.advance(520, _records(496, 505)) == Step(since=500 * INTERVAL, bookmark=505)
+    assert reader.request == PageRequest(start_mrid=506)
+    assert reader.advance(520, _records(506, 515)) == Step(since=500 * INTERVAL, bookmark=515)
+
+
+def test_before_start_date_there_is_no_bookmark() -> None:
+    """A first sync that is cut off before it reached start_date must not go on without it."""
+    reader = _reader(start=500 * INTERVAL)
+
+    assert reader.advance(520, _records(404, 413)) == Step(since=500 * INTERVAL, bookmark=None)
     assert reader.request == PageRequest(start_mrid=414)
-    assert reader.advance(520, _records(414, 423)) == Step(since=500 * INTERVAL, bookmark=423)
 
 
 def test_a_start_date_is_no_gap() -> None:
@@ -358,6 +366,35 @@ def test_an_empty_answer_to_a_date_is_doubted() -> None:
     assert reader.done
 
 
+def test_a_date_is_doubted_once() -> None:
+    """A record that comes in while the newest page is looked at does not make the device be read from its start."""
+    reader = _reader(start=9995 * INTERVAL)
+    reader.advance(10000, {})
+    reader.advance(10001, _records(9991, 10000))
+    reader.advance(10001, _records(10001, 10001))
+
+    assert reader.done
+
+
+def test_records_that_vanish_within_a_run_are_an_error() -> None:
+    """A service that knew of records ahead and then of none is not at its end."""
+    reader = _reader(bookmark=5)
+    reader.advance(10000, _records(6, 15))
+
+    with pytest.raises(NoProgressError, match=r"pagination\.max_mrid is null, but it was 10000"):
+        reader.advance(None, {})
+
+
+def test_an_old_gap_is_not_told_again_for_a_lookback() -> None:
+    """An empty answer to a lookback is no gap behind the bookmark."""
+    assert _reader(bookmark=100, lookback=50).advance(100, {}).missing == 0
+
+
+def test_what_lies_behind_end_date_is_not_missing() -> None:
+    """A gap that begins after end_date is for a later sync to tell."""
+    assert _reader(bookmark=0, end=3 * INTERVAL).advance(10, _records(1, 3, 8, 9, 10)).missing == 0
+
+
 def test_a_newest_page_that_begins_after_start_date_means_reading_all() -> None:
     """If the whole newest page is wanted, more may be: the device is read from its first record."""
     reader = _reader(start=15 * INTERVAL)
@@ -366,7 +403,7 @@ def test_a_newest_page_that_begins_after_start_date_means_reading_all() -> None:
 
     assert step == Step(below_mrid=0, warning="the service found nothing since start_date; reading all records")
     assert (reader.done, reader.request) == (False, PageRequest(start_mrid=0))
-    assert reader.advance(30, _records(1, 10)) == Step(since=15 * INTERVAL, bookmark=10)
+    assert reader.advance(30, _records(1, 10)) == Step(since=15 * INTERVAL, bookmark=None)
     assert reader.advance(30, _records(11, 20)) == Step(since=15 * INTERVAL, bookmark=20)
     assert reader.advance(30, _records(21, 30)) == Step(since=15 * INTERVAL, bookmark=30)
     assert reader.done

@@ -21,7 +21,7 @@ from tap_zentra.records import (
     excerpt,
     iso_timestamp,
     reading_records,
-    require_device,
+    require_answer_to,
     timestamps,
 )
 
@@ -547,7 +547,27 @@ def test_a_key_that_is_no_number_is_refused(field: str) -> None:
         decode_page(_text(body))
 
 
-@pytest.mark.parametrize("text", [b"null", b"[]", b"5", b'"text"', b"true", b"NaN", b'{"detail": "Not found."}', b"{}"])
+def test_an_error_that_comes_with_status_200_is_told_in_the_services_words() -> None:
+    """An answer that has a detail instead of data is a fault, told as the service tells it."""
+    with pytest.raises(UnexpectedBodyError, match=r"the service answers without data: Not found\."):
+        decode_page(b'{"detail": "Not found."}')
+
+
+def test_a_byte_that_is_no_text_makes_the_body_no_json() -> None:
+    """A body that was damaged on its way is asked for again."""
+    with pytest.raises(NotJSONError):
+        decode_page(_text(_body()).replace(b"Lower", b"L\xffwer"))
+
+
+def test_a_page_in_descending_order_is_refused() -> None:
+    """The newest records, in the service's default order, would look like the end of the device."""
+    body = _body({"Water Content": [_entry({"mrid": 4712}, {"mrid": 4711})]})
+
+    with pytest.raises(UnexpectedBodyError, match="ignores sort_by=ascending: the mrids of 'Water Content'"):
+        require_answer_to(decode_page(_text(body)), DEVICE)
+
+
+@pytest.mark.parametrize("text", [b"null", b"[]", b"5", b'"text"', b"true", b"NaN", b"{}"])
 def test_json_of_another_kind_is_refused(text: bytes) -> None:
     """JSON that is no page at all is a fault, and is not asked for again."""
     with pytest.raises(UnexpectedBodyError, match="not what the service sends"):
@@ -628,13 +648,13 @@ def test_another_devices_page_is_refused() -> None:
     )
 
     with pytest.raises(UnexpectedBodyError, match=r"another device: metadata\.device_sn is 'z6-99999'"):
-        require_device(page, DEVICE)
+        require_answer_to(page, DEVICE)
 
 
 @pytest.mark.parametrize("data", [{}, {"Water Content": [_entry({}), _entry({})]}])
 def test_the_devices_own_page_is_taken(data: dict[str, Any]) -> None:
     """A page of the device that was asked for, or of none, is in order."""
-    require_device(decode_page(_text(_body(data))), DEVICE)
+    require_answer_to(decode_page(_text(_body(data))), DEVICE)
 
 
 @pytest.mark.parametrize(

