@@ -158,7 +158,7 @@ class Fleet:
             # A daemon: a call that hangs must not keep the process alive.
             threading.Thread(target=self._work, name=f"call-{number}", daemon=True).start()
         try:
-            while not self.stopped and not self._schedule.finished:
+            while not self.stopped and not self._finished():
                 between_pages()
                 page = self._next_page()
                 if page is not None:
@@ -166,6 +166,10 @@ class Fleet:
         finally:
             with self._scheduling():
                 self._schedule.close()
+
+    def _finished(self) -> bool:
+        with self._changed:
+            return self._schedule.finished
 
     @contextlib.contextmanager
     def _scheduling(self) -> Iterator[float]:
