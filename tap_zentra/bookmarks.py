@@ -41,6 +41,8 @@ class Bookmarks:
             ) from None
 
     def _add(self, device_sn: str, partition: dict[str, Any]) -> None:
+        if device_sn in self._by_device:
+            raise StateError(f"the state has two bookmarks for {device_sn}; remove the one with the higher mrid")
         mrid = partition.get("replication_key_value")
         if mrid is not None and (not isinstance(mrid, int) or isinstance(mrid, bool) or mrid < 0):
             raise StateError(f"the state's bookmark of {device_sn} should be an mrid (a whole number), not {mrid!r}")

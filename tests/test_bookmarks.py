@@ -136,3 +136,9 @@ def test_a_bookmark_that_is_no_mrid_is_refused(mrid: object) -> None:
     """A bookmark of another kind is refused with the device's name and what it should be."""
     with pytest.raises(StateError, match=r"bookmark of z6-1 should be an mrid \(a whole number\)"):
         Bookmarks({"partitions": [_partition("z6-1", mrid)]})
+
+
+def test_two_bookmarks_of_one_device_are_refused() -> None:
+    """Which of the two is true can't be known, and the wrong one would lose readings."""
+    with pytest.raises(StateError, match="two bookmarks for z6-1"):
+        Bookmarks({"partitions": [_partition("z6-1", 5), _partition("z6-1", 9)]})
