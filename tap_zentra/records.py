@@ -90,6 +90,9 @@ class Page(msgspec.Struct):
 
 _PAGE_DECODER = msgspec.json.Decoder(Page)
 
+_BARE_NAN = re.compile(rb'"value"(?<!\\"value")\s*:\s*NaN\b')
+"""A value that strict parsers refuse. Within a text, the first quote would have a backslash in front."""
+
 
 def decode_page(body: bytes) -> Page:
     """Decode an answer of `get_readings`.
@@ -99,12 +102,14 @@ def decode_page(body: bytes) -> Page:
 
     Raises:
         NotJSONError: The body is no JSON text.
-        UnexpectedBodyError: A field is missing, unknown to JSON schema or of the wrong type; it is named.
+        UnexpectedBodyError: A field is missing or of the wrong type; it is named.
     """
+    if b"NaN" in body:
+        body = _BARE_NAN.sub(b'"value":null', body)
     try:
         return _PAGE_DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # A word that is not JSON (NaN), an unknown field, or a fault: the slow way tells them apart.
+        # An unknown field, another word that is not JSON, or a fault: the slow way tells them apart.
         return _decode_page_leniently(body)
 
 

@@ -673,3 +673,11 @@ def test_the_devices_own_page_is_taken(data: dict[str, Any]) -> None:
 def test_an_excerpt_is_one_short_line(body: bytes, text: str) -> None:
     """The beginning of a body, for a person, whatever bytes it is of; of a page for browsers the words."""
     assert excerpt(body) == text
+
+
+def test_the_word_nan_within_a_text_stays() -> None:
+    """Only a value is a missing number; a name that looks like one is a name."""
+    name = 'the "value": NaN, of a friend'
+    (record,) = _records(_body({"Water Content": [_entry({"value": float("nan")}, device_name=name)]}))
+
+    assert (record["value"], record["device_name"]) == (None, name)
