@@ -17,7 +17,7 @@ from requests.auth import AuthBase
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from tap_zentra.records import excerpt
 
@@ -197,15 +197,17 @@ class Client:
         self._adapter.on_sent = on_sent
         try:
             answer: requests.Response = self._own.session.get(
-                f"{self._base}/{endpoint}/", params=parameters, timeout=self._timeout
+                f"{self._base}/{endpoint}/", params=parameters, timeout=self._timeout, stream=True
             )
-        except requests.Timeout:
+            # In one piece: requests itself reads 9 MB in 900, and needs as much memory again to join them.
+            body: bytes = answer.raw.read(decode_content=True)
+        except (requests.Timeout, ReadTimeoutError):
             raise ServiceFailedError(f"no answer within {self._timeout:g} s") from None
         except (requests.RequestException, HTTPError) as error:
             raise ServiceFailedError(f"the connection failed: {_innermost(error)}") from None
         if answer.status_code != requests.codes.ok:
-            raise self._error(answer)
-        return answer.content if answer.content.startswith(b"{") else self._body_without_token(answer)
+            raise self._error(answer, body)
+        return body if body.startswith(b"{") else self._body_without_token(body)
 
     @property
     def _adapter(self) -> _Adapter:
@@ -221,8 +223,8 @@ class Client:
             session.mount("http://", adapter)
         return adapter
 
-    def _error(self, answer: requests.Response) -> Exception:
-        words = _words(self._body_without_token(answer))
+    def _error(self, answer: requests.Response, body: bytes) -> Exception:
+        words = _words(self._body_without_token(body))
         status = self._without_token(f"{answer.status_code} {answer.reason}".strip())
         if answer.status_code == UNAUTHORIZED:
             return TokenRefusedError(f"the service refuses the token ({status}: {words})")
@@ -244,8 +246,8 @@ class Client:
         """Return what the service says without the token, if it should echo it, so that it gets into no log."""
         return text.replace(self._token, "...")
 
-    def _body_without_token(self, answer: requests.Response) -> bytes:
-        return answer.content.replace(self._token.encode(), b"...")
+    def _body_without_token(self, body: bytes) -> bytes:
+        return body.replace(self._token.encode(), b"...")
 
 
 def _host(redirect: requests.Response) -> str:

@@ -182,12 +182,16 @@ class Fleet:
         """Call for whichever device's turn it is, until there is nothing left to call for."""
         while (turn := self._next_turn()) is not None:
             device = self._by_turn[turn]
-            answer: bytes | Exception
-            try:
-                answer = self._fetch(device.device_sn, device.paginator.request, functools.partial(self._on_sent, turn))
-            except Exception as error:  # noqa: BLE001 - the main thread sorts them
-                answer = error
-            self._answers.put((device, answer))
+            # In no variable: a thread that waits for its next turn would keep the body in memory.
+            self._answers.put((device, self._answer(device)))
+
+    def _answer(self, device: Device) -> bytes | Exception:
+        try:
+            return self._fetch(
+                device.device_sn, device.paginator.request, functools.partial(self._on_sent, device.turn)
+            )
+        except Exception as error:  # noqa: BLE001 - the main thread sorts them
+            return error
 
     def _on_sent(self, turn: Turn) -> None:
         now = self._clock()

@@ -24,6 +24,14 @@ STATE_SHARE = 0.05
 """STATE messages on the way may be this share of the output; a fleet of 1000 devices has a large state."""
 
 
+class _Record(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
+    """A RECORD message, made and encoded in half the time of the SDK's."""
+
+    stream: str
+    record: dict[str, Any]
+    time_extracted: str
+
+
 class OutputClosedError(FatalSyncError):
     """Whoever read the output has gone."""
 
@@ -67,14 +75,7 @@ class Writer(MsgSpecWriter):
             records: The records; JSON can say all of their values.
             time_extracted: ISO 8601, UTC.
         """
-        self._write(
-            self._encoder.encode_lines(
-                [
-                    {"type": "RECORD", "stream": stream, "record": record, "time_extracted": time_extracted}
-                    for record in records
-                ]
-            )
-        )
+        self._write(self._encoder.encode_lines([_Record(stream, record, time_extracted) for record in records]))
 
     def _write(self, lines: bytes) -> None:
         # With PYTHONUNBUFFERED a write that a signal interrupts is a short one, and says so only by its result.

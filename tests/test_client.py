@@ -442,14 +442,6 @@ def test_a_broken_call_says_why(service: _Service, error: Exception) -> None:
     assert str(caught) == f"the connection failed: {error}"
 
 
-def test_a_cut_off_answer_has_failed(service: _Service) -> None:
-    """A body that ends before its announced length is not taken for a whole one."""
-    caught = _refusal(service, _Answer(200, b'{"data"', Content_Length="100"))
-
-    assert type(caught) is ServiceFailedError
-    assert str(caught).startswith("the connection failed: ")
-
-
 def test_an_answer_that_is_not_what_its_header_says_has_failed(service: _Service) -> None:
     """A compressed body that is none may come right when asked for again."""
     assert type(_refusal(service, _Answer(200, b"{}", Content_Encoding="gzip"))) is ServiceFailedError
