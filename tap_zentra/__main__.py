@@ -13,7 +13,6 @@ from tap_zentra.streams import StoppedError, SyncFailedError
 from tap_zentra.tap import TapZentra
 from tap_zentra.writer import OutputClosedError
 
-
 M_MMAP_THRESHOLD = -3
 """The name of the size in glibc's malloc.h from which memory is asked from the system, and given back to it."""
 
