@@ -1,0 +1,39 @@
+"""How long a sync takes at best, and one device after the other; pure.
+
+`pages` is the number of calls that each device needs. A sync's length is the time from its first call to its last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def lower_bound(pages: Sequence[int], *, window: float, user_limit: int) -> float:
+    """Return the least time, in seconds, that the call limits allow.
+
+    Each device may be called once in a window, and the account `user_limit` times.
+    """
+    return window * max(max(pages) - 1, math.ceil(sum(pages) / user_limit) - 1)
+
+
+def sequential(pages: Sequence[int], *, window: float, user_limit: int) -> float:
+    """Return the time, in seconds, of a client that reads one device after the other.
+
+    It waits for a window between the pages of a device, and for the account's limit where it meets that; its calls
+    themselves take no time.
+    """
+    now = 0.0
+    calls: deque[float] = deque(maxlen=user_limit)
+    for count in pages:
+        for page in range(count):
+            if page:
+                now += window
+            if len(calls) == user_limit:
+                now = max(now, calls[0] + window)
+            calls.append(now)
+    return now

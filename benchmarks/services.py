@@ -1,0 +1,82 @@
+"""The two services that the tap reads from here, and the settings that point it there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from benchmarks.children import EMULATOR, serving
+from tap_zentra.emulator import fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from tap_zentra.emulator import Device
+
+TOKEN = "benchmark"  # noqa: S105 - of services that hold nothing
+NO_LIMIT = 1_000_000
+"""Calls in a window: more than any benchmark makes."""
+
+
+@contextmanager
+def emulator(
+    log: Path, pages: Sequence[int], *options: str, page_size: int, window: float, token: str = TOKEN
+) -> Iterator[dict[str, object]]:
+    """Run an emulator, and yield the settings that let the tap read its devices.
+
+    Args:
+        log: The call log.
+        pages: Of each device.
+        options: More of them.
+        page_size: Records of a page.
+        window: Of both limits, in seconds.
+        token: Of the account.
+    """
+    records = ",".join(str(count * page_size) for count in pages)
+    command = (EMULATOR, "serve", f"--devices={len(pages)}", f"--records={records}", f"--window={window}")
+    with serving(*command, f"--token={token}", f"--call-log={log}", *options) as url:
+        yield {
+            "api_url": url,
+            "auth_token": token,
+            "device_sns": json.dumps([device.device_sn for device in devices(pages, page_size)]),
+            "page_size": page_size,
+            "call_limit_window": window,
+        }
+
+
+def devices(pages: Sequence[int], page_size: int) -> list[Device]:
+    """Return the devices that the emulator holds."""
+    return fleet(len(pages), [count * page_size for count in pages])
+
+
+@contextmanager
+def canned(log: Path, *, pages: int, page_size: int, error_rate: float | None = None) -> Iterator[Mapping[str, object]]:
+    """Run a service that sends what it has built before, and yield the settings that let the tap read from it.
+
+    The settings lack `device_sns`: it answers for any. No limit holds.
+
+    Args:
+        log: The call log.
+        pages: Of each device.
+        page_size: Records of a page.
+        error_rate: Share of the values that are errors; None: the emulator's.
+    """
+    rate = () if error_rate is None else (f"--error-rate={error_rate}",)
+    options = (f"--pages={pages}", f"--records={page_size}", f"--call-log={log}", *rate)
+    with serving(sys.executable, "-m", "benchmarks.canned", *options) as url:
+        yield {
+            "api_url": url,
+            "auth_token": TOKEN,
+            "page_size": page_size,
+            "call_limit_window": 1,
+            "user_call_limit": NO_LIMIT,
+            "device_call_limit": NO_LIMIT,
+        }
+
+
+def serial_numbers(count: int) -> list[str]:
+    """Return the serial numbers of so many devices."""
+    return [f"z6-{place:05d}" for place in range(1, count + 1)]

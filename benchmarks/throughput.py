@@ -1,0 +1,85 @@
+"""Readings a second, from body to RECORD line, where the call limits do not bind."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.calls import read_calls
+from benchmarks.canned import readings_in
+from benchmarks.children import TAP, Run, run
+from benchmarks.output import missing_faults, readings_told
+from benchmarks.services import canned, serial_numbers
+from benchmarks.tables import Table, judged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE_SIZE = 2000
+QUOTA = 60
+"""Pages a minute that the account's limit allows."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a run of the tap took.
+
+    Attributes:
+        run: The run.
+        readings: How many it read.
+        seconds: From the first call's arrival to the run's end.
+        faults: What went wrong.
+    """
+
+    run: Run
+    readings: int
+    seconds: float
+    faults: list[str]
+
+
+def tap_speed(log: Path, devices: int, pages: int, page_size: int, *, error_rate: float | None = None) -> Speed:
+    """Let the tap read devices that all have the same pages, with its output to the null device."""
+    device_sns = serial_numbers(devices)
+    with canned(log, pages=pages, page_size=page_size, error_rate=error_rate) as settings:
+        done = run(TAP, "--config=ENV", settings={**settings, "device_sns": json.dumps(device_sns)})
+    expected = dict.fromkeys(device_sns, readings_in(pages, page_size))
+    faults = missing_faults(readings_told(done.stderr), expected)
+    seconds = done.ended - read_calls(log)[0].time.timestamp()
+    return Speed(done, sum(expected.values()), seconds, faults)
+
+
+def measure(work: Path, *, quick: bool) -> Table:
+    """Measure the tap, msgspec alone and the SDK's default path with the same pages."""
+    table = Table(
+        "Readings a second, and keeping up",
+        ("what", "pages", "readings/s", "readings/s of CPU", "to reach", "cores for 60 pages a minute", "to reach"),
+    )
+    devices, pages = (6, 1) if quick else (60, 2)
+    count = devices * pages
+    for name, error_rate in (("tap", None), ("tap, bodies without the word NaN", 0.0)):
+        speed = tap_speed(work / f"throughput-{error_rate}.log", devices, pages, PAGE_SIZE, error_rate=error_rate)
+        table.note(name, speed.faults)
+        rate = speed.readings / speed.seconds
+        cores = speed.run.cpu / count * QUOTA / 60
+        table.add(
+            name,
+            str(count),
+            judged(-rate, -100_000, f"{rate:,.0f}"),
+            f"{speed.readings / speed.run.cpu:,.0f}",
+            "≥ 100,000",
+            judged(cores, 0.5, f"{cores:.2f}"),
+            "≤ 0.5",
+        )
+    few = 1 if quick else 4
+    for name, way in (("msgspec alone (the limit)", "msgspec"), ("SDK's default path", "sdk")):
+        table.add(name, str(few), "-", f"{reference(work, way, few):,.0f}", "", "-", "")
+    return table
+
+
+def reference(work: Path, way: str, pages: int) -> float:
+    """Return the readings a second of CPU of another way to do the same."""
+    result = work / f"{way}.json"
+    run(sys.executable, "-m", "benchmarks.reference", way, str(result), f"--pages={pages}")
+    return float(json.loads(result.read_text()))
