@@ -16,7 +16,7 @@ TO_REACH = 250 * MEGABYTE
 SIZES = ((60, 18, 2000), (60, 18, 200), (60, 72, 200))
 """Devices, pages of each, records of a page."""
 
-QUICK_SIZES = ((6, 2, 2000), (20, 2, 200), (20, 8, 200))
+QUICK_SIZES = ((6, 2, 2000), (20, 2, 200))
 LONG_SIZES = ((60, 72, 2000),)
 
 
