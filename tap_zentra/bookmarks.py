@@ -8,6 +8,9 @@ from singer_sdk.exceptions import ConfigurationError
 
 REPLICATION_KEY = "mrid"
 
+NEWEST_READINGS = "newest_readings"
+"""Beside the partitions: each device's newest reading, in seconds since 1970, so that a silent one has an age."""
+
 
 class StateError(ConfigurationError):
     """A state that this tap can't have written."""
@@ -30,6 +33,8 @@ class Bookmarks:
             StateError: The state does not have the shape that this tap writes.
         """
         self._stream_state = stream_state
+        newest = stream_state.get(NEWEST_READINGS)
+        self._newest: dict[str, Any] = newest if isinstance(newest, dict) else {}
         self._by_device: dict[str, dict[str, Any]] = {}
         try:
             for partition in stream_state.get("partitions", []):
@@ -53,8 +58,13 @@ class Bookmarks:
         partition = self._by_device.get(device_sn)
         return None if partition is None else partition.get("replication_key_value")
 
-    def set(self, device_sn: str, mrid: int) -> None:
-        """Move a device's bookmark."""
+    def newest(self, device_sn: str) -> int | None:
+        """Return the moment of the newest reading that was written for a device, in seconds since 1970."""
+        moment = self._newest.get(device_sn)
+        return moment if isinstance(moment, int) else None
+
+    def set(self, device_sn: str, mrid: int, newest: int | None = None) -> None:
+        """Move a device's bookmark, and take note of the moment of its newest reading, in seconds since 1970."""
         partition = self._by_device.get(device_sn)
         if partition is None:
             partition = {"context": {"device_sn": device_sn}}
@@ -62,3 +72,6 @@ class Bookmarks:
             self._stream_state.setdefault("partitions", []).append(partition)
         partition["replication_key"] = REPLICATION_KEY
         partition["replication_key_value"] = mrid
+        if newest is not None:
+            self._newest[device_sn] = newest
+            self._stream_state[NEWEST_READINGS] = self._newest

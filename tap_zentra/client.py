@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 import threading
+import time
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from tap_zentra.records import excerpt
+from tap_zentra.records import Body, excerpt, one_line
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -29,12 +31,26 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from urllib3 import BaseHTTPResponse
+
     from tap_zentra.pagination import PageRequest
 
 UNAUTHORIZED = 401
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 MAX_REDIRECTS = 3
+
+PIECE = 2**20
+"""Bytes of an answer that are read in one go, at most."""
+
+MOST_BYTES = 256 * 2**20
+"""An answer beyond this is none: 2000 records of 24 measurements are 9 MB."""
+
+PATIENCE = 5
+"""Timeouts that a whole answer may take: a service that sends a byte now and then must not hold a device for ever."""
+
+# urllib3 shows header lines that it can't read, with a traceback, and so whatever a server echoes.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 class TokenRefusedError(FatalAPIError):
@@ -81,18 +97,36 @@ class _TokenAuth(AuthBase):
 class _Session(requests.Session):
     """A session that follows no redirect to another place, so that the token can't get there."""
 
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self.auth = _TokenAuth(token)
+        self._token = token
+
     @override
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Leave the token as it is: redirects stay at the service, and a .netrc file has no say."""
 
     @override
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        target = super().get_redirect_target(resp)
         try:
-            stays = target is not None and _origin(urljoin(resp.url, target)) == _origin(resp.url)
+            target = super().get_redirect_target(resp)
+            # urllib3 would log a path that repeats the token.
+            follow = target is not None and self._token not in target
+            stays = follow and _origin(urljoin(resp.url, target)) == _origin(resp.url)
         except ValueError:  # no URL at all
             stays = False
         return target if stays else None
+
+    @override
+    def merge_environment_settings(self, url: Any, *args: Any, **kwargs: Any) -> Any:
+        """Use no proxy without TLS: only this machine may be called so, and a proxy would see the token."""
+        settings = super().merge_environment_settings(url, *args, **kwargs)
+        return {**settings, "proxies": {}} if url.startswith("http:") else settings
+
+    @override
+    def rebuild_proxies(self, prepared_request: Any, proxies: Any) -> Any:
+        """Go to where a redirect leads by the way that the first request went."""
+        return proxies
 
 
 class _Adapter(HTTPAdapter):
@@ -158,7 +192,7 @@ class Client:
 
     def get_readings(
         self, device_sn: str, page: PageRequest, on_sent: Callable[[], None], *, page_size: int, depth: bool
-    ) -> bytes:
+    ) -> Body:
         """Fetch one page of a device's readings, in ascending order.
 
         Args:
@@ -193,21 +227,34 @@ class Client:
             parameters["device_depth"] = "true"
         return self._get("get_readings", parameters, on_sent)
 
-    def _get(self, endpoint: str, parameters: dict[str, str | int], on_sent: Callable[[], None]) -> bytes:
+    def _get(self, endpoint: str, parameters: dict[str, str | int], on_sent: Callable[[], None]) -> Body:
         self._adapter.on_sent = on_sent
         try:
             answer: requests.Response = self._own.session.get(
                 f"{self._base}/{endpoint}/", params=parameters, timeout=self._timeout, stream=True
             )
-            # In one piece: requests itself reads 9 MB in 900, and needs as much memory again to join them.
-            body: bytes = answer.raw.read(decode_content=True)
+            body = self._read(answer.raw)
         except (requests.Timeout, ReadTimeoutError):
             raise ServiceFailedError(f"no answer within {self._timeout:g} s") from None
         except (requests.RequestException, HTTPError) as error:
-            raise ServiceFailedError(f"the connection failed: {_innermost(error)}") from None
+            raise ServiceFailedError(f"the connection failed: {self._without_token(_innermost(error))}") from None
         if answer.status_code != requests.codes.ok:
             raise self._error(answer, body)
-        return body if body.startswith(b"{") else self._body_without_token(body)
+        return self._body_without_token(body)
+
+    def _read(self, answer: BaseHTTPResponse) -> bytearray:
+        """Read an answer piece by piece as it comes, so that neither its length nor its slowness is without bound."""
+        deadline = time.monotonic() + PATIENCE * self._timeout
+        body = bytearray()
+        while piece := answer.read1(PIECE, decode_content=True):
+            body += piece
+            if len(body) > MOST_BYTES:
+                answer.close()
+                raise DeviceRefusedError(f"the answer is longer than {MOST_BYTES // 2**20} MiB")
+            if time.monotonic() > deadline:
+                answer.close()
+                raise ServiceFailedError(f"the answer was not complete after {PATIENCE * self._timeout:g} s")
+        return body
 
     @property
     def _adapter(self) -> _Adapter:
@@ -215,17 +262,16 @@ class Client:
         adapter: _Adapter | None = getattr(self._own, "adapter", None)
         if adapter is None:
             adapter = self._own.adapter = _Adapter()
-            session = self._own.session = _Session()
-            session.auth = _TokenAuth(self._token)
+            session = self._own.session = _Session(self._token)
             session.headers["User-Agent"] = self._user_agent
             session.max_redirects = MAX_REDIRECTS
             session.mount("https://", adapter)
             session.mount("http://", adapter)
         return adapter
 
-    def _error(self, answer: requests.Response, body: bytes) -> Exception:
+    def _error(self, answer: requests.Response, body: Body) -> Exception:
         words = _words(self._body_without_token(body))
-        status = self._without_token(f"{answer.status_code} {answer.reason}".strip())
+        status = one_line(self._without_token(f"{answer.status_code} {answer.reason}"))
         if answer.status_code == UNAUTHORIZED:
             return TokenRefusedError(f"the service refuses the token ({status}: {words})")
         if answer.status_code == TOO_MANY_REQUESTS:
@@ -246,8 +292,9 @@ class Client:
         """Return what the service says without the token, if it should echo it, so that it gets into no log."""
         return text.replace(self._token, "...")
 
-    def _body_without_token(self, body: bytes) -> bytes:
-        return body.replace(self._token.encode(), b"...")
+    def _body_without_token(self, body: Body) -> Body:
+        token = self._token.encode()
+        return body.replace(token, b"...") if token in body else body
 
 
 def _host(redirect: requests.Response) -> str:
@@ -257,13 +304,13 @@ def _host(redirect: requests.Response) -> str:
         return "what is no URL"
 
 
-def _words(body: bytes) -> str:
+def _words(body: Body) -> str:
     """Return what the service says of an error, on one line."""
     try:
         detail = json.loads(body)["detail"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return excerpt(body)
-    return " ".join(str(detail).split())[:300]
+    return one_line(str(detail))
 
 
 def lock_out_seconds(headers: requests.structures.CaseInsensitiveDict[str], words: str) -> float | None:

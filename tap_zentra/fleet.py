@@ -24,10 +24,12 @@ from tap_zentra.client import (
 from tap_zentra.pagination import MridPaginator, NoProgressError, PageRequest, Step
 from tap_zentra.records import (
     BIGGEST_MRID,
+    Body,
     NotJSONError,
     Page,
     UnexpectedBodyError,
     decode_page,
+    page_size,
     reading_records,
     require_answer_to,
     timestamps,
@@ -37,7 +39,7 @@ from tap_zentra.schedule import Phase, Schedule, Turn
 if TYPE_CHECKING:
     import logging
 
-Fetch = Callable[[str, PageRequest, Callable[[], None]], bytes]
+Fetch = Callable[[str, PageRequest, Callable[[], None]], Body]
 """One call: serial number, page, what to do when the request has gone out -> body, or an error of a kind."""
 
 
@@ -51,7 +53,8 @@ class Device:
         pages: Pages that were read.
         readings: Readings that were written.
         mrids: Lowest and highest mrid that was read.
-        newest: Moment of the newest reading that was read, in seconds since 1970.
+        newest: Moment of the newest reading that was read, in this run or before, in seconds since 1970.
+        went_back: The bookmark that the device's newest record was found to be behind.
         missing: Records that the service does not have although it has later ones.
     """
 
@@ -62,6 +65,7 @@ class Device:
     mrids: tuple[int, int] | None = None
     newest: int | None = None
     missing: int = 0
+    went_back: int | None = None
 
     @property
     def device_sn(self) -> str:
@@ -86,10 +90,12 @@ class DevicePage:
     Attributes:
         device: Whose page it is.
         bookmark: The device's bookmark once the page has been written, if it has one.
+        newest: Moment of the device's newest reading up to this page, in seconds since 1970.
     """
 
     device: Device
     bookmark: int | None
+    newest: int | None
     _content: Page = field(repr=False)
     _step: Step = field(repr=False)
 
@@ -141,7 +147,7 @@ class Fleet:
         self._logger = logger
         self._clock = clock
         self._changed = threading.Condition()
-        self._answers: queue.SimpleQueue[tuple[Device, bytes | Exception] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[Device, Body | Exception] | None] = queue.SimpleQueue()
 
     def stop(self) -> None:
         """End the reading after the page at hand; may be called from a signal handler."""
@@ -185,7 +191,7 @@ class Fleet:
             # In no variable: a thread that waits for its next turn would keep the body in memory.
             self._answers.put((device, self._answer(device)))
 
-    def _answer(self, device: Device) -> bytes | Exception:
+    def _answer(self, device: Device) -> Body | Exception:
         try:
             return self._fetch(
                 device.device_sn, device.paginator.request, functools.partial(self._on_sent, device.turn)
@@ -216,7 +222,7 @@ class Fleet:
             return None
         return None if answer is None else self._take(*answer)
 
-    def _take(self, device: Device, answer: bytes | Exception) -> DevicePage | None:
+    def _take(self, device: Device, answer: Body | Exception) -> DevicePage | None:
         """Sort an answer: a page, a delay, or the end of its device."""
         try:
             if isinstance(answer, Exception):
@@ -241,17 +247,20 @@ class Fleet:
             self._logger.error("%s failed: %s", device.device_sn, device.turn.failure)
         return None
 
-    def _take_page(self, device: Device, body: bytes) -> DevicePage:
+    def _take_page(self, device: Device, body: Body) -> DevicePage:
         content = decode_page(body)
         require_answer_to(content, device.device_sn)
         records = timestamps(content)
-        step = device.paginator.advance(content.pagination.max_mrid, records)
+        bookmark, newest = device.paginator.bookmark, content.pagination.max_mrid
+        step = device.paginator.advance(newest, records, per_page=page_size(content))
         device.note(records, step)
+        if bookmark is not None and (newest is None or newest < bookmark):
+            device.went_back = bookmark
         with self._scheduling() as now:
             self._schedule.go_on(device.turn, device.paginator.records_left, now)
         if step.warning:
             self._logger.warning("%s: %s", device.device_sn, step.warning)
-        return DevicePage(device, step.bookmark, content, step)
+        return DevicePage(device, step.bookmark, device.newest, content, step)
 
     def _lock_out(self, device: Device, error: LockedOutError) -> None:
         account = error.names_account or error.calls not in {None, self._device_call_limit}

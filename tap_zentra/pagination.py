@@ -17,6 +17,10 @@ DAY = 86_400
 """Seconds. The service takes `start_date` in the device's local time, which is less than a day from UTC."""
 
 
+EMPTY_PAGES_IN_A_ROW = 1000
+"""So many empty pages in a row give a device up, so that a run always ends: the mrids of 19 years at 5 minutes each."""
+
+
 class NoProgressError(ValueError):
     """An answer that would make the reader go in circles."""
 
@@ -84,6 +88,7 @@ class MridPaginator:
         self._started_over = False
         self._doubts_date = False
         self._newest: int | None = None
+        self._empty_pages = 0
         self.done = False
         if bookmark is not None:
             self.request = PageRequest(start_mrid=max(0, bookmark + 1 - lookback))
@@ -92,12 +97,13 @@ class MridPaginator:
         else:
             self.request = PageRequest(start_mrid=0)
 
-    def advance(self, max_mrid: int | None, records: Mapping[int, int]) -> Step:
+    def advance(self, max_mrid: int | None, records: Mapping[int, int], *, per_page: int | None = None) -> Step:
         """Take note of the page that `request` brought, and move on.
 
         Args:
             max_mrid: The device's newest record, also beyond this page; None when it has none.
             records: The page's records: mrid -> moment in seconds since 1970.
+            per_page: Records of a full page, as the service says; it may allow fewer than were asked for.
 
         Raises:
             NoProgressError: The answer ignores `start_mrid`, or contradicts the ones before.
@@ -114,7 +120,8 @@ class MridPaginator:
         elif records:
             step = self._page(asked, max_mrid, records)
         else:
-            step = self._empty_page(asked, max_mrid)
+            step = self._empty_page(asked, max_mrid, min(self._page_size, max(1, per_page or self._page_size)))
+        self._empty_pages = 0 if records else self._empty_pages + 1
         self.records_left = 0 if self.done or max_mrid is None else max_mrid + 1 - (self.request.start_mrid or 0)
         return step
 
@@ -145,18 +152,25 @@ class MridPaginator:
         reason = "it is one call to make sure" if cheap else "the logger was wiped or replaced"
         return Step(below_mrid=0, warning=f"{behind}: {reason}; reading the device again from its first record")
 
-    def _empty_page(self, asked: PageRequest, max_mrid: int) -> Step:
+    def _empty_page(self, asked: PageRequest, max_mrid: int, page_size: int) -> Step:
         """No record where there should be one, or none at all: a gap, or the end."""
         if asked.start_mrid is None:
             # Nothing since `start_date`. Answers to dates are known to lack the newest day: look at it by mrid.
             self._doubts_date = True
             self._ask(max(0, max_mrid + 1 - self._page_size))
             return Step()
-        beyond = asked.start_mrid + self._page_size
+        if self._empty_pages >= EMPTY_PAGES_IN_A_ROW:
+            raise NoProgressError(
+                f"{EMPTY_PAGES_IN_A_ROW} empty pages in a row up to mrid {asked.start_mrid}, although the newest "
+                f"record is mrid {max_mrid}"
+            )
+        beyond = asked.start_mrid + page_size
         if beyond <= max_mrid:
             self._ask(beyond)
         if self.bookmark is None:
-            return Step()
+            # A history that begins late has lost nothing; one that holds not even its newest record has.
+            nothing = f"its newest record is mrid {max_mrid}, but the service brings no record at all: a gap"
+            return Step() if beyond <= max_mrid else Step(missing=1, warning=nothing)
         last = min(beyond - 1, max_mrid)
         first_new = max(asked.start_mrid, self.bookmark + 1)
         return self._step(missing=max(0, last + 1 - first_new), last=last)

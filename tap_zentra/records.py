@@ -24,6 +24,10 @@ LAST_TIMESTAMP = 253_402_300_799
 BIGGEST_MRID = 2**63 - 1
 """The largest integer that warehouses store in a column of integers."""
 
+Body = bytes | bytearray
+"""An answer's body, as it came."""
+
+_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=BIGGEST_MRID)]
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=BIGGEST_MRID)]
 _Timestamp = Annotated[int, msgspec.Meta(ge=0, le=LAST_TIMESTAMP)]
 _EXTRA = "tap-zentra: extra"
@@ -50,8 +54,8 @@ class Reading(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     error_flag: bool
     error_description: str | None = None
     datetime: str | None = None
-    tz_offset: int | None = None
-    precision: int | None = None
+    tz_offset: _Integer | None = None
+    precision: _Integer | None = None
     extra: dict[str, Any] | None = msgspec.field(default=None, name=_EXTRA)
 
 
@@ -76,9 +80,10 @@ class Entry(msgspec.Struct):
 
 
 class Pagination(msgspec.Struct):
-    """The one field of `pagination` that can be trusted on every page: the device's newest record."""
+    """The device's newest record, the one field that can be trusted on every page; and how large a page may be."""
 
     max_mrid: _Natural | None
+    per_page: Any = None
 
 
 class Page(msgspec.Struct):
@@ -90,11 +95,14 @@ class Page(msgspec.Struct):
 
 _PAGE_DECODER = msgspec.json.Decoder(Page)
 
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""A character that PostgreSQL stores in no text. With one more backslash in front it is another text."""
+
 _BARE_NAN = re.compile(rb'"value"(?<!\\"value")\s*:\s*NaN\b')
 """A value that strict parsers refuse. Within a text, the first quote would have a backslash in front."""
 
 
-def decode_page(body: bytes) -> Page:
+def decode_page(body: Body) -> Page:
     """Decode an answer of `get_readings`.
 
     Args:
@@ -107,13 +115,15 @@ def decode_page(body: bytes) -> Page:
     if b"NaN" in body:
         body = _BARE_NAN.sub(b'"value":null', body)
     try:
+        if b"\\u0000" in body and _NUL.search(body):
+            raise UnexpectedBodyError("the answer holds what can't be stored: a text with a NUL")
         return _PAGE_DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # An unknown field, another word that is not JSON, or a fault: the slow way tells them apart.
         return _decode_page_leniently(body)
 
 
-def _decode_page_leniently(body: bytes) -> Page:
+def _decode_page_leniently(body: Body) -> Page:
     """Decode an answer that has words that JSON does not know, or fields that we do not know."""
     try:
         raw = json.loads(body, parse_constant=lambda _: None)
@@ -122,7 +132,7 @@ def _decode_page_leniently(body: bytes) -> Page:
     except ValueError:
         raise NotJSONError(f"the answer is not JSON: {excerpt(body)}") from None
     if isinstance(raw, dict) and "data" not in raw and "detail" in raw:
-        raise UnexpectedBodyError(f"the service answers without data: {str(raw['detail'])[:300]}")
+        raise UnexpectedBodyError(f"the service answers without data: {one_line(str(raw['detail']))}")
     try:
         for part, known in _parts(raw):
             _set_unknown_fields_aside(part, known)
@@ -164,7 +174,12 @@ def _set_unknown_fields_aside(part: dict[str, Any], known: frozenset[str]) -> No
         part["value"] = None  # a number too large for a float
 
 
-def excerpt(body: bytes, length: int = 80) -> str:
+def one_line(text: str, length: int = 300) -> str:
+    """Return the beginning of a text without line ends and whatever else would confuse a log or a terminal."""
+    return "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split())[:length])
+
+
+def excerpt(body: Body, length: int = 80) -> str:
     """Return the beginning of a body as one line that a person can read, of a page for browsers its words."""
     text = body[: 100 * length].decode("utf-8", "replace")
     if text.lstrip().startswith("<"):
@@ -184,11 +199,20 @@ def require_answer_to(page: Page, device_sn: str) -> None:
         for entry in entries:
             if entry.metadata.device_sn != device_sn:
                 raise UnexpectedBodyError(
-                    f"the answer is about another device: metadata.device_sn is {entry.metadata.device_sn!r}"
+                    f"the answer is about another device: metadata.device_sn is "
+                    f"{one_line(entry.metadata.device_sn, 80)!r}"
                 )
             mrids = [reading.mrid for reading in entry.readings]
             if mrids != sorted(mrids):
-                raise UnexpectedBodyError(f"the answer ignores sort_by=ascending: the mrids of {measurement!r}")
+                raise UnexpectedBodyError(
+                    f"the answer ignores sort_by=ascending: the mrids of {one_line(measurement, 80)!r}"
+                )
+
+
+def page_size(page: Page) -> int | None:
+    """Return how many records the service lets a page have, if it says so."""
+    per_page = page.pagination.per_page
+    return per_page if isinstance(per_page, int) else None
 
 
 def timestamps(page: Page) -> dict[int, int]:
@@ -265,7 +289,7 @@ def iso_timestamp(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, tz=timezone.utc).isoformat()
 
 
-_ESCAPE = re.compile(r"\\u(?![dD][89a-fA-F])([0-9a-fA-F]{4})")
+_ESCAPE = re.compile(r"\\u(?!0000|[dD][89a-fA-F])([0-9a-fA-F]{4})")
 
 
 def clean_units(units: str | None) -> str | None:

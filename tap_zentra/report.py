@@ -19,6 +19,10 @@ PROGRESS_INTERVAL = 10.0
 """Seconds between two progress lines."""
 
 
+STALE = 86_400.0
+"""Seconds: a device whose newest reading is older is silent, as far as anyone can see."""
+
+
 def seconds_left(records_left: Sequence[float], settings: Settings) -> float:
     """Return how long the call limits make a run last yet, in seconds; infinite while a device was not asked.
 
@@ -90,7 +94,7 @@ class Report:
 
     def summary(self) -> None:
         """Say what became of each device, one line each."""
-        header = ("device", "state", "readings", "mrids", "newest reading (UTC)", "age", "calls", "waited")
+        header = ("device", "state", "readings", "mrids", "newest reading (UTC)", "age", "calls", "waited", "")
         rows = [header, *(self._row(device) for device in self._devices)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
         for row in rows:
@@ -105,6 +109,34 @@ class Report:
             sum(device.readings for device in self._devices),
             duration(self._clock() - self._started),
         )
+        self._warn()
+
+    def _warn(self) -> None:
+        """Name the devices that were read without a fault and may not be well all the same."""
+        silent = [f"{device.device_sn} ({self._age(device)})" for device in self._devices if self._is_silent(device)]
+        if silent:
+            self._logger.warning(
+                "%d devices are silent, no reading of the last %s is known: %s",
+                len(silent),
+                duration(STALE),
+                ", ".join(silent),
+            )
+        back = [
+            f"{device.device_sn} (behind mrid {device.went_back})" for device in self._devices if _went_back(device)
+        ]
+        if back:
+            self._logger.warning("%d devices whose newest mrid went backwards: %s", len(back), ", ".join(back))
+
+    def _is_silent(self, device: Device) -> bool:
+        if device.turn.phase is not Phase.DONE or self._settings.end_date is not None:  # newer ones are not wanted
+            return False
+        return device.newest is None or self._now().timestamp() - device.newest > STALE
+
+    def _age(self, device: Device) -> str:
+        if device.newest is None:
+            bookmark = device.paginator.bookmark
+            return "no record" if bookmark is None else f"nothing since mrid {bookmark}"
+        return duration(max(0.0, self._now().timestamp() - device.newest))
 
     def _row(self, device: Device) -> tuple[str, ...]:
         newest = None if device.newest is None else datetime.fromtimestamp(device.newest, tz=timezone.utc)
@@ -118,10 +150,15 @@ class Report:
             str(device.readings),
             mrids,
             "-" if newest is None else f"{newest:%Y-%m-%d %H:%M:%S}",
-            "-" if newest is None else duration(max(0.0, (self._now() - newest).total_seconds())),
+            "-" if newest is None else self._age(device),
             str(device.turn.calls),
             duration(device.turn.waited),
+            ", ".join(["silent"] * self._is_silent(device) + ["mrid went backwards"] * _went_back(device)),
         )
+
+
+def _went_back(device: Device) -> bool:
+    return device.turn.phase is Phase.DONE and device.went_back is not None
 
 
 def state(device: Device) -> str:

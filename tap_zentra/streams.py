@@ -186,6 +186,7 @@ class ReadingsStream(Stream):
                     start=settings.start_date,
                     end=settings.end_date,
                 ),
+                newest=bookmarks.newest(turn.device_sn),
             )
             for turn in schedule.turns
         ]
@@ -230,7 +231,7 @@ class ReadingsStream(Stream):
     def _move_bookmark(self, page: DevicePage, bookmarks: Bookmarks) -> None:
         """Move a device's bookmark over a page that has been written, unless a signal cut the page short."""
         if page.bookmark is not None and self._stopped_by is None and self._is_incremental:
-            bookmarks.set(page.device.device_sn, page.bookmark)
+            bookmarks.set(page.device.device_sn, page.bookmark, page.newest)
             self.state_manager.is_flushed = False
 
     def _write_records(self, records: list[dict[str, Any]]) -> None:

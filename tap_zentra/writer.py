@@ -33,10 +33,10 @@ class _Record(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
 
 
 class OutputClosedError(FatalSyncError):
-    """Whoever read the output has gone."""
+    """Whoever read the output has gone, or has no room for more."""
 
-    def __init__(self) -> None:
-        super().__init__("the program that reads the records has ended; what it had not stored will be read again")
+    def __init__(self, reason: str = "the program that reads the records has ended") -> None:
+        super().__init__(f"{reason}; what was not stored will be read again")
 
 
 class Writer(MsgSpecWriter):
@@ -86,4 +86,6 @@ class Writer(MsgSpecWriter):
             sys.stdout.flush()
         except BrokenPipeError:
             raise OutputClosedError from None
+        except OSError as error:
+            raise OutputClosedError(f"the records can't be written: {error.strerror}") from None
         self.bytes_written += len(lines)

@@ -105,6 +105,29 @@ def test_reading_changes_nothing() -> None:
     assert stream_state == {"partitions": [_partition("z6-1", 5)]}
 
 
+def test_the_moment_of_the_newest_reading_stands_beside_the_partitions() -> None:
+    """The partitions keep the Singer shape; each device's newest moment is found again in the next run."""
+    stream_state: dict[str, Any] = {}
+    bookmarks = Bookmarks(stream_state)
+    bookmarks.set("z6-1", 5, newest=1767225600)
+    bookmarks.set("z6-2", 7)
+
+    assert stream_state == {
+        "partitions": [_partition("z6-1", 5), _partition("z6-2", 7)],
+        "newest_readings": {"z6-1": 1767225600},
+    }
+    again = Bookmarks(stream_state)
+    assert [again.newest(device_sn) for device_sn in ("z6-1", "z6-2", "z6-3")] == [1767225600, None, None]
+
+
+@pytest.mark.parametrize("newest", [None, 5, [], {}, {"z6-1": "2026-01-31"}, {"z6-1": None}])
+def test_a_state_without_newest_moments_is_a_state_all_the_same(newest: object) -> None:
+    """What others left there costs the age of a silent device and nothing else."""
+    bookmarks = Bookmarks({"partitions": [_partition("z6-1", 5)], "newest_readings": newest})
+
+    assert (bookmarks.get("z6-1"), bookmarks.newest("z6-1")) == (5, None)
+
+
 @pytest.mark.parametrize(
     "partitions",
     [

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tap_zentra.records import Body
+
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 DEVICE_LIMIT = "Exceeded request limit of 1 call per 60 seconds. Lock out expires in 41 seconds."
@@ -104,7 +106,7 @@ def _nothing() -> None:
     """Do nothing when a request has gone out."""
 
 
-def _get(client: Client | None = None, on_sent: Callable[[], None] = _nothing) -> bytes:
+def _get(client: Client | None = None, on_sent: Callable[[], None] = _nothing) -> Body:
     page = PageRequest(start_mrid=1)
     return (client or _client()).get_readings("z6-1", page, on_sent, page_size=10, depth=True)
 
@@ -208,7 +210,7 @@ def test_each_thread_has_its_own_connection(service: _Service) -> None:
     """One client serves many threads at one time."""
     service.answer_with(*(_Answer(200, str(number).encode()) for number in range(4)))
     client = _client()
-    bodies: list[bytes] = []
+    bodies: list[Body] = []
     threads = [threading.Thread(target=lambda: bodies.append(_get(client))) for _ in range(4)]
     for thread in threads:
         thread.start()

@@ -195,10 +195,11 @@ def test_the_summary_has_a_row_for_each_device(caplog: pytest.LogCaptureFixture)
     assert told.lines == [
         "device    state    readings  mrids             newest reading (UTC)  age     calls  waited",
         "z6-12345  current  216       112791 to 112799  2026-01-31 12:00:00   15 min  2      1 min",
-        "z6-2      gap      24        7 to 7            2026-01-26 12:00:00   5.0 d   1      0 s",
+        "z6-2      gap      24        7 to 7            2026-01-26 12:00:00   5.0 d   1      0 s     silent",
         "z6-3      failed   0         -                 -                     -       5      17 min",
-        "z6-4      current  0         nothing new       -                     -       1      0 s",
+        "z6-4      current  0         nothing new       -                     -       1      0 s     silent",
         "4 devices: 2 current, 1 with gaps, 1 failed; 240 readings in 2 min",
+        "2 devices are silent, no reading of the last 24.0 h is known: z6-2 (5.0 d), z6-4 (no record)",
     ]
 
 

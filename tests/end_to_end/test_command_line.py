@@ -14,7 +14,7 @@ import pytest
 from tap_zentra.emulator import Device, Emulator, Fault
 from tap_zentra.schemas import READINGS, READINGS_KEY
 from tap_zentra.settings import SCHEMA
-from tests.end_to_end.conftest import TAP, Tap, by_key, held
+from tests.support import TAP, Tap, by_key, held
 
 Emulate = Callable[..., Emulator]
 

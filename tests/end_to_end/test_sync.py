@@ -15,7 +15,7 @@ import pytest
 
 from tap_zentra.emulator import Device, Emulator, Fault
 from tap_zentra.emulator.sensors import PROFILE_STATION
-from tests.end_to_end.conftest import TOKEN, Run, Tap, by_key, held
+from tests.support import TOKEN, Run, Tap, by_key, held
 
 Emulate = Callable[..., Emulator]
 

@@ -1,0 +1,118 @@
+"""Whole runs of the tap in this process, against the emulator's service without its web server: quick, and complete."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from tap_zentra.call_limits import CallLimits
+from tap_zentra.emulator import Request
+from tap_zentra.streams import Account
+from tap_zentra.tap import TapZentra
+from tests.support import TOKEN, bookmarks, by_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tap_zentra.client import Client
+    from tap_zentra.emulator import Emulator
+    from tap_zentra.pagination import PageRequest
+    from tap_zentra.settings import Settings
+    from tests.support import Rows
+
+NO_LIMIT = 10**6
+"""Calls in a window; the order of calls has tests of its own, in simulated time."""
+
+
+class WirelessClient:
+    """Stands where the tap's client stands, and asks an emulator directly.
+
+    Args:
+        emulator: Holds the fleet; it need not run.
+        after_call: Told the number of each call once its answer is made, to let the fleet change meanwhile.
+    """
+
+    def __init__(self, emulator: Emulator, after_call: Callable[[int], None]) -> None:
+        self._emulator = emulator
+        self._after_call = after_call
+        self._calls = 0
+        self._lock = threading.Lock()
+
+    def get_readings(
+        self, device_sn: str, page: PageRequest, on_sent: Callable[[], None], *, page_size: int, depth: bool
+    ) -> bytes:
+        """Return one page."""
+        params = {
+            "device_sn": device_sn,
+            "per_page": str(page_size),
+            "sort_by": "ascending",
+            "device_depth": str(depth).lower(),
+        }
+        if page.start_mrid is not None:
+            params["start_mrid"] = str(page.start_mrid)
+        on_sent()
+        with self._lock:
+            answer = self._emulator.answer(Request("/api/v4/get_readings/", params, f"Token {TOKEN}"))
+            self._calls += 1
+            self._after_call(self._calls)
+        assert answer.status == 200, answer.body
+        return answer.body
+
+
+class Wireless(TapZentra):
+    """The tap, all of it but its connection to the network."""
+
+    client: Client
+
+    def _account(self, settings: Settings | None) -> Account | None:
+        assert settings is not None
+        return Account(settings, self.client, CallLimits(user_limit=NO_LIMIT, device_limit=NO_LIMIT, window=0.01))
+
+
+def run(
+    emulator: Emulator, state: Mapping[str, Any], after_call: Callable[[int], None], **settings: object
+) -> list[dict[str, Any]]:
+    """Run the tap without a network to its end and return its messages."""
+    config = {"auth_token": TOKEN, "device_sns": emulator.device_sns, "max_concurrent_calls": 4, **settings}
+    tap = type("Tap", (Wireless,), {"client": WirelessClient(emulator, after_call)})
+    return [json.loads(line) for line in output_of(tap, config, state).splitlines()]
+
+
+def output_of(tap: type[TapZentra], config: dict[str, Any], state: Mapping[str, Any]) -> bytes:
+    """Run a tap to its end and return what it writes."""
+    output = io.BytesIO()
+    logging.disable()
+    try:
+        with contextlib.redirect_stdout(io.TextIOWrapper(output, write_through=True)) as text:
+            tap(config=config, state=json.loads(json.dumps(state))).sync_all()
+            text.detach()
+    finally:
+        logging.disable(logging.NOTSET)
+    return output.getvalue()
+
+
+def require_true_states(messages: Iterable[dict[str, Any]], fleet: Rows, had: Rows, start: Mapping[str, int]) -> None:
+    """Require of every STATE that all that it claims has been received before it.
+
+    Args:
+        messages: Of one run.
+        fleet: What the fleet holds at the run's end.
+        had: What earlier runs have brought.
+        start: The bookmarks that the very first run began at.
+    """
+    received = dict(had)
+    for message in messages:
+        if message["type"] == "RECORD":
+            received |= by_key([message["record"]])
+        elif message["type"] == "STATE":
+            claimed = bookmarks(message["value"])
+            missing = [
+                key
+                for key in fleet
+                if start.get(key[0], -1) < key[1] <= claimed.get(key[0], -1) and key not in received
+            ]
+            assert missing == []

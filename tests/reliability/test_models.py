@@ -1,0 +1,208 @@
+"""Call limits and paginator against simple models, step by step in any order (stateful tests)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tap_zentra.call_limits import LEAST_MARGIN, MARGIN, CallLimits
+from tap_zentra.pagination import MridPaginator, NoProgressError
+
+DEVICES = ("z6-1", "z6-2", "z6-3")
+SECONDS = st.integers(0, 100).map(lambda tenths: tenths / 10)
+
+
+class CallLimitsModel(RuleBasedStateMachine):
+    """A list of all calls and two tables of locks, looked through from the start for every question."""
+
+    window: ClassVar[float] = 10.0
+    span: ClassVar[float] = window + max(MARGIN * window, LEAST_MARGIN)
+
+    @initialize(user_limit=st.integers(1, 4), device_limit=st.integers(1, 3))
+    def begin(self, user_limit: int, device_limit: int) -> None:
+        """Start with nothing called."""
+        self.limits = CallLimits(user_limit=user_limit, device_limit=device_limit, window=self.window)
+        self.user_limit, self.device_limit = user_limit, device_limit
+        self.now = 100.0
+        self.calls: list[tuple[str, float]] = []
+        self.under_way: dict[str, float] = {}
+        self.locks: dict[str, float] = {}
+
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds: float) -> None:
+        """Let the clock go on; a connection takes less than a window to make."""
+        self._go_on_to(self.now + seconds)
+
+    @rule(device_sn=st.sampled_from(DEVICES))
+    def call(self, device_sn: str) -> None:
+        """Call a device as soon as it may be called."""
+        if device_sn in self.under_way:
+            return
+        while (free_at := max(self.limits.account_free_at(), self.limits.device_free_at(device_sn))) > self.now:
+            self._go_on_to(free_at)
+        self.limits.count(device_sn, self.now)
+        self.under_way[device_sn] = self.now
+
+    @rule(device_sn=st.sampled_from(DEVICES))
+    def call_goes_out(self, device_sn: str) -> None:
+        """Let a call go out now, which may be later than it was counted."""
+        if device_sn in self.under_way:
+            self.limits.recount(device_sn, self.under_way.pop(device_sn), self.now)
+            self.calls.append((device_sn, self.now))
+
+    @rule(device_sn=st.sampled_from(DEVICES), seconds=SECONDS)
+    def device_is_locked(self, device_sn: str, seconds: float) -> None:
+        """Lock a device."""
+        self.limits.lock_device(device_sn, self.now + seconds)
+        self.locks[device_sn] = max(self.locks.get(device_sn, 0.0), self.now + seconds)
+
+    @rule(seconds=SECONDS)
+    def account_is_locked(self, seconds: float) -> None:
+        """Lock the account."""
+        self.limits.lock_account(self.now + seconds)
+        self.locks["account"] = max(self.locks.get("account", 0.0), self.now + seconds)
+
+    @invariant()
+    def limits_say_what_the_list_of_calls_says(self) -> None:
+        """Both say when a call may go out: neither a moment earlier nor a moment later."""
+        assert self._reached(self.limits.account_free_at()) == self._reached(self._free_at(None))
+        for device_sn in DEVICES:
+            assert self._reached(self.limits.device_free_at(device_sn)) == self._reached(self._free_at(device_sn))
+
+    @invariant()
+    def no_window_holds_too_many_calls(self) -> None:
+        """Checked against the list of all calls that have gone out."""
+        for device_sn, limit in [(None, self.user_limit), *((one, self.device_limit) for one in DEVICES)]:
+            sent = sorted(moment for called, moment in self.calls if device_sn in {None, called})
+            assert all(later - sent[index] > self.window for index, later in enumerate(sent[limit:]))
+
+    def _go_on_to(self, moment: float) -> None:
+        for device_sn, planned_at in sorted(self.under_way.items(), key=lambda item: item[1]):
+            if planned_at + self.window <= moment:
+                self.now = max(self.now, planned_at + self.window)
+                self.call_goes_out(device_sn)
+        self.now = moment
+
+    def _free_at(self, device_sn: str | None) -> float:
+        """Return when the last so many calls leave one before the last of them."""
+        limit = self.user_limit if device_sn is None else self.device_limit
+        moments = sorted(
+            moment for called, moment in [*self.calls, *self.under_way.items()] if device_sn in {None, called}
+        )
+        free_at = moments[-limit] + self.span if len(moments) >= limit else -math.inf
+        return max(free_at, self.locks.get(device_sn or "account", -math.inf))
+
+    @staticmethod
+    def _reached(moment: float) -> float:
+        return round(moment, 6) if math.isfinite(moment) else moment
+
+
+class MridPaginatorModel(RuleBasedStateMachine):
+    """A set of mrids that is read by several paginators in turn, each from the bookmark of the one before."""
+
+    @initialize(
+        mrids=st.sets(st.integers(0, 60), max_size=40),
+        page_size=st.integers(1, 12),
+        ids=st.booleans(),
+        lookback=st.sampled_from([0, 0, 5]),
+    )
+    def begin(self, mrids: set[int], page_size: int, *, ids: bool, lookback: int) -> None:
+        """Start with a device that nobody has read."""
+        self.mrids, self.page_size, self.ids, self.lookback = mrids, page_size, ids, lookback
+        self.read: set[int] = set()
+        self.bookmark: int | None = None
+        self._new_run()
+
+    def _new_run(self) -> None:
+        self.reader = MridPaginator(bookmark=self.bookmark, page_size=self.page_size, lookback=self.lookback)
+        self.calls = 0
+
+    @rule()
+    @precondition(lambda self: not self.reader.done)
+    def a_page_arrives(self) -> None:
+        """Answer the request, as the service would."""
+        start = self.reader.request.start_mrid
+        assert start is not None
+        found = sorted(mrid for mrid in self.mrids if mrid >= start)
+        if self.ids:
+            found = [mrid for mrid in found if mrid < start + self.page_size]
+        page = found[: self.page_size]
+        step = self.reader.advance(max(self.mrids, default=None), {mrid: 900 * mrid for mrid in page})
+        self.read |= set(page)
+        self.bookmark = self.bookmark if step.bookmark is None else step.bookmark
+        self.calls += 1
+
+    @rule(mrids=st.lists(st.integers(1, 30), min_size=1, max_size=20))
+    def the_device_grows(self, mrids: list[int]) -> None:
+        """Add records behind the newest one, with or without gaps."""
+        newest = max(self.mrids, default=0)
+        self.mrids |= {newest + mrid for mrid in mrids}
+
+    @rule()
+    def the_run_is_cut_off(self) -> None:
+        """Begin anew at the bookmark."""
+        self._new_run()
+
+    @invariant()
+    def nothing_below_the_bookmark_is_missing(self) -> None:
+        """The bookmark is a record, and every record up to it has been read."""
+        if self.bookmark is not None:
+            assert self.bookmark in self.mrids
+            assert {mrid for mrid in self.mrids if mrid <= self.bookmark} <= self.read
+
+    @invariant()
+    def a_run_ends(self) -> None:
+        """No run needs more calls than its device has pages, gaps included."""
+        assert self.calls <= 2 * math.ceil((max(self.mrids, default=0) + 1) / self.page_size) + 2
+
+    @invariant()
+    def done_means_at_the_newest_record(self) -> None:
+        """A device is done only when all that it held at its last answer has been read."""
+        if self.reader.done and self.mrids and self.bookmark is not None:
+            assert {mrid for mrid in self.mrids if mrid <= self.bookmark} <= self.read
+
+
+class DishonestServiceModel(RuleBasedStateMachine):
+    """A service that answers anything at all: the paginator refuses it or goes forward, and always ends."""
+
+    @initialize(bookmark=st.none() | st.integers(0, 50), page_size=st.integers(1, 12))
+    def begin(self, bookmark: int | None, page_size: int) -> None:
+        """Start anywhere."""
+        self.page_size = page_size
+        self._new_run(bookmark)
+
+    def _new_run(self, bookmark: int | None) -> None:
+        self.reader = MridPaginator(bookmark=bookmark, page_size=self.page_size)
+        self.restarts = 0
+
+    @rule(max_mrid=st.none() | st.integers(0, 100), mrids=st.sets(st.integers(0, 100), max_size=12))
+    def any_answer_arrives(self, max_mrid: int | None, mrids: set[int]) -> None:
+        """Answer whatever comes to mind; after the end of a run the next one begins."""
+        if self.reader.done:
+            self._new_run(self.reader.bookmark)
+        asked, bookmark = self.reader.request.start_mrid or 0, self.reader.bookmark
+        try:
+            step = self.reader.advance(max_mrid, {mrid: 900 * mrid for mrid in mrids})
+        except NoProgressError:
+            assert self.reader.done
+            return
+        if step.below_mrid == 0:
+            self.restarts += 1
+        else:
+            assert self.reader.done or (self.reader.request.start_mrid or 0) > asked
+            assert step.bookmark is None or bookmark is None or step.bookmark >= bookmark
+        assert self.restarts <= 1
+
+
+QUICK = settings(derandomize=True, deadline=None, max_examples=150, stateful_step_count=30)
+
+TestCallLimits = CallLimitsModel.TestCase
+TestCallLimits.settings = QUICK
+TestMridPaginator = MridPaginatorModel.TestCase
+TestMridPaginator.settings = QUICK
+TestDishonestService = DishonestServiceModel.TestCase
+TestDishonestService.settings = QUICK

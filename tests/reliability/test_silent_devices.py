@@ -1,0 +1,76 @@
+"""Devices that answer and are not well: silent for more than a day, or counting backwards; the log says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from tap_zentra.emulator import Device, Emulator
+
+if TYPE_CHECKING:
+    from tests.support import Run, Tap
+
+Emulate = Callable[..., Emulator]
+
+
+def device(device_sn: str, *, hours_ago: float) -> Device:
+    """Return a device whose newest reading is so many hours old."""
+    start = datetime.now(timezone.utc) - timedelta(hours=hours_ago, seconds=900 * 9)
+    return Device(device_sn, records=10, start=start)
+
+
+def warnings(run: Run) -> list[str]:
+    """Return what the summary warns of."""
+    lines = [line.split(" | ", 3) for line in run.stderr.splitlines()]
+    return [line[-1] for line in lines if len(line) > 1 and line[1].strip() == "WARNING"]
+
+
+def test_a_device_that_has_been_silent_for_a_day_is_named(emulate: Emulate, tap: Tap) -> None:
+    """When its newest reading is read, and in each run after, although nothing new comes then."""
+    emulator = emulate(
+        device("z6-00001", hours_ago=23), device("z6-00002", hours_ago=25), Device("z6-00003", records=0)
+    )
+
+    first = tap.sync(emulator)
+    second = tap.sync(emulator, state=first.state)
+
+    told = ["2 devices are silent, no reading of the last 24.0 h is known: z6-00002 (25.0 h), z6-00003 (no record)"]
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert (warnings(first), warnings(second)) == (told, told)
+    assert second.records == []
+    assert second.state == first.state
+
+
+def test_a_device_that_speaks_again_is_not_named_any_more(emulate: Emulate, tap: Tap) -> None:
+    """The age is that of the newest reading, of whichever run."""
+    emulator = emulate(device("z6-00001", hours_ago=25))
+    first = tap.sync(emulator)
+    emulator.grow(12)
+
+    second = tap.sync(emulator, state=first.state)
+    third = tap.sync(emulator, state=second.state)
+
+    assert [len(warnings(run)) for run in (first, second, third)] == [1, 0, 0]
+
+
+def test_with_an_end_date_no_device_is_called_silent(emulate: Emulate, tap: Tap) -> None:
+    """Who asks for old readings gets no warning that they are old."""
+    run = tap.sync(emulate(Device("z6-00001", records=5)), end_date="2026-02-01")
+
+    assert run.exit_code == 0
+    assert warnings(run) == []
+
+
+def test_a_device_that_counts_backwards_is_named(emulate: Emulate, tap: Tap) -> None:
+    """A logger that was wiped is told of when it is noticed, in the summary too."""
+    emulator = emulate(device("z6-00001", hours_ago=5), device("z6-00002", hours_ago=5))
+    first = tap.sync(emulator)
+    emulator.wipe("z6-00002", records=3)
+
+    second = tap.sync(emulator, state=first.state)
+
+    assert warnings(first) == []
+    assert warnings(second)[-1] == "1 devices whose newest mrid went backwards: z6-00002 (behind mrid 10)"
+    assert re.search(r"z6-00002: its newest record is mrid 3, but mrid 10 has been read before", second.stderr)

@@ -1,0 +1,168 @@
+"""What many tests share: the installed command line, a run's messages, and what they are compared with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from tap_zentra.emulator import Device, Emulator
+from tap_zentra.schemas import READINGS_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+TAP = Path(sys.executable).with_name("tap-zentra")
+TOKEN = "secret-0123456789abcdef0123456789abcdef"
+
+Key = tuple[Any, ...]
+Rows = dict[Key, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of the command line left behind."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @cached_property
+    def messages(self) -> list[dict[str, Any]]:
+        """All Singer messages, in order."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """The records of all RECORD messages."""
+        return [message["record"] for message in self.messages if message["type"] == "RECORD"]
+
+    @cached_property
+    def rows(self) -> dict[str, Rows]:
+        """The records of each device, by key."""
+        by_device: dict[str, list[dict[str, Any]]] = {}
+        for record in self.records:
+            by_device.setdefault(record["device_sn"], []).append(record)
+        return {device_sn: by_key(records) for device_sn, records in by_device.items()}
+
+    @cached_property
+    def all_rows(self) -> Rows:
+        """All records, by key."""
+        return by_key(self.records)
+
+    @cached_property
+    def state(self) -> dict[str, Any]:
+        """The last STATE, as Meltano would keep it."""
+        return last_state(self.messages, {})
+
+
+def last_state(messages: list[dict[str, Any]], before: dict[str, Any]) -> dict[str, Any]:
+    """Return the last STATE of some messages, or what it was before them."""
+    return next((message["value"] for message in reversed(messages) if message["type"] == "STATE"), before)
+
+
+def bookmarks(state: dict[str, Any]) -> dict[str, int]:
+    """Return each device's bookmark."""
+    partitions = state.get("bookmarks", {}).get("readings", {}).get("partitions", [])
+    return {
+        partition["context"]["device_sn"]: partition["replication_key_value"]
+        for partition in partitions
+        if "replication_key_value" in partition
+    }
+
+
+def by_key(records: Iterable[dict[str, Any]]) -> Rows:
+    """Index records by their key; two of the same key fail the test."""
+    rows: Rows = {}
+    for record in records:
+        key = tuple(record[column] for column in READINGS_KEY)
+        assert key not in rows
+        rows[key] = record
+    return rows
+
+
+def held(emulator: Emulator, *device_sns: str) -> Rows:
+    """Return the readings that an emulator holds, of some devices or of all, as the tap should emit them."""
+    readings = [row for device_sn in device_sns or emulator.device_sns for row in emulator.readings(device_sn)]
+    return by_key({**row, "extra": None} for row in readings)
+
+
+@contextlib.contextmanager
+def emulators(**defaults: Any) -> Iterator[Callable[..., Emulator]]:
+    """Lend a function that starts emulators, with some defaults for their options; all stop in the end."""
+    with contextlib.ExitStack() as running:
+
+        def start(*devices: Device, **options: Any) -> Emulator:
+            return running.enter_context(Emulator(devices, **{"token": TOKEN, **defaults, **options}))
+
+        yield start
+
+
+def environment(emulator: Emulator, **settings: object) -> dict[str, str]:
+    """Return a clean environment with the settings for an emulator, and others by name."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TAP_ZENTRA_")}
+    chosen = {f"TAP_ZENTRA_{name.upper()}": str(value) for name, value in settings.items()}
+    return kept | dict(emulator.environment) | chosen
+
+
+class Started(subprocess.Popen[str]):
+    """A run under way, whose standard output is a pipe."""
+
+    stdout: IO[str]
+
+
+@dataclass(frozen=True)
+class Tap:
+    """The installed `tap-zentra`, run in a folder of its own."""
+
+    folder: Path
+
+    def command(self, *arguments: str, state: dict[str, Any] | None = None) -> list[str]:
+        """Return the command of a sync, with a state of an earlier run."""
+        if state is not None:
+            (self.folder / "state.json").write_text(json.dumps(state))
+            arguments = ("--state", "state.json", *arguments)
+        return [str(TAP), "--config", "ENV", *arguments]
+
+    def sync(self, emulator: Emulator, *arguments: str, state: dict[str, Any] | None = None, **settings: object) -> Run:
+        """Run a sync to its end."""
+        return self.run(environment(emulator, **settings), *arguments, state=state)
+
+    def run(self, variables: dict[str, str], *arguments: str, state: dict[str, Any] | None = None) -> Run:
+        """Run a sync to its end, in an environment of these variables alone."""
+        done = subprocess.run(
+            self.command(*arguments, state=state),
+            cwd=self.folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout, done.stderr)
+
+    @contextlib.contextmanager
+    def started(self, emulator: Emulator, **settings: object) -> Iterator[Started]:
+        """Start a sync whose output the test reads itself; its log goes to a file."""
+        with (self.folder / "stderr").open("w") as stderr:
+            process = subprocess.Popen(
+                self.command(),
+                cwd=self.folder,
+                env=environment(emulator, **settings),
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+            with process:
+                yield cast("Started", process)
+
+    @property
+    def stderr(self) -> str:
+        """The log of the run that `started` started."""
+        return (self.folder / "stderr").read_text()
