@@ -1,0 +1,67 @@
+"""`python -m loaders`: checks all loaders, and writes docs/loaders.md."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loaders.check import check
+from loaders.environments import Environments
+from loaders.kinds import destinations
+from loaders.project import PROJECT
+from loaders.runs import two_runs
+from warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from loaders.check import Finding
+
+HEAD = """\
+# Loaders checked with this tap
+
+Made by `.venv/bin/python -m loaders`, which sends the tap's output through each loader: a backfill, and what is new
+after it. Then it reads back what is stored and compares it, value by value. At last it sends the backfill once more,
+as a run does that repeats one that was cut off.
+
+| loader | version | rows sent | rows found | values equal | rows that come again | verdict |
+|---|---|---|---|---|---|---|
+"""
+
+
+def line(finding: Finding) -> str:
+    """One loader's line of the table."""
+    verdict = "**loses data: do not use it**" if finding.loses else finding.note
+    if finding.loses and not any(finding.exit_codes):
+        verdict += " (and says that all is well)"
+    cells = (
+        finding.name,
+        finding.version,
+        f"{finding.sent:,}",
+        f"{finding.found:,}",
+        "yes" if finding.equal else "**no**",
+        finding.repeated,
+        verdict,
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def findings() -> Sequence[Finding]:
+    """Check all loaders; nothing is left but their environments, in `.meltano/environments`."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runs = two_runs(folder)
+        with Warehouse(folder / ".warehouse", fsync=False) as warehouse:
+            checked = []
+            for destination in destinations(Environments(PROJECT / ".meltano" / "environments"), warehouse):
+                (folder / destination.name).mkdir()
+                checked.append(check(destination, runs, folder / destination.name))
+            return checked
+
+
+if __name__ == "__main__":
+    page = HEAD + "".join(map(line, findings()))
+    (PROJECT / "docs").mkdir(exist_ok=True)
+    (PROJECT / "docs" / "loaders.md").write_text(page, encoding="utf-8")
+    print(page)  # noqa: T201 - what the command is for

@@ -1,0 +1,137 @@
+"""The loaders that are checked: their packages, their settings, and how to read what they have stored."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from loaders.project import loader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from loaders.check import Row
+    from loaders.environments import Environments
+    from warehouse.server import Warehouse
+
+TABLE = "readings"
+DUCKDB = "duckdb==2.0.0"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A loader, and a way to read what it has stored.
+
+    Attributes:
+        name: As it is known.
+        version: Of its package.
+        program: What is run.
+        config: Its settings.
+        rows: Reads all rows, given the folder in which it ran.
+        note: What its user should know.
+    """
+
+    name: str
+    version: str
+    program: Path
+    config: dict[str, Any] = field(repr=False)
+    rows: Callable[[Path], list[Row]] = field(repr=False)
+    note: str
+
+
+def destinations(environments: Environments, warehouse: Warehouse) -> list[Destination]:
+    """All loaders that are checked, installed.
+
+    Args:
+        environments: Where they are installed.
+        warehouse: A PostgreSQL server, running.
+    """
+
+    def make(
+        requirement: str, program: str, config: dict[str, Any], rows: Callable[[Path], list[Row]], note: str = "good"
+    ) -> Destination:
+        name, _, version = requirement.partition("==")
+        return Destination(name, version, environments.programs(requirement) / program, config, rows, note)
+
+    duckdb = environments.programs("target-duckdb==0.8.0") / "python"
+    place = {
+        "host": warehouse.environment["PGHOST"],
+        "port": warehouse.port,
+        "user": warehouse.environment["PGUSER"],
+        "password": warehouse.password,
+    }
+    database = warehouse.environment["PGDATABASE"]
+    postgres = loader("target-postgres")
+    return [
+        make(
+            postgres["pip_url"],
+            "target-postgres",
+            {**postgres["config"], **place, "database": database, "default_target_schema": "loaders"},
+            lambda _: _select(warehouse, "loaders"),
+        ),
+        make(
+            loader("target-jsonl")["pip_url"],
+            "target-jsonl",
+            {"destination_path": ".", "do_timestamp_file": False},
+            _jsonl,
+        ),
+        make(
+            "meltanolabs-target-csv==0.5.0",
+            "target-csv",
+            # A file for each run: it empties a file that is there, whatever its `overwrite_behavior` says.
+            {"output_path": ".", "file_naming_scheme": "readings-{datestamp}-{timestamp}.csv"},
+            _csv,
+            "good with a new file for each run (`file_naming_scheme`); otherwise the next run empties the file",
+        ),
+        make(
+            "pipelinewise-target-postgres==2.1.2",
+            "target-postgres",
+            {**place, "dbname": database, "default_target_schema": "pipelinewise"},
+            lambda _: _select(warehouse, "pipelinewise"),
+        ),
+        make(
+            "target-duckdb==0.8.0",
+            "target-duckdb",
+            # It may take the first row of a batch for a header; small batches show it with few rows.
+            {"filepath": "readings.duckdb", "default_target_schema": "main", "batch_size_rows": 97},
+            lambda folder: duckdb_rows(duckdb, folder, f"main.{TABLE}", "readings.duckdb"),
+        ),
+    ]
+
+
+def duckdb_rows(python: Path, folder: Path, table: str, database: str = ":memory:") -> list[Row]:
+    """Read a table, or what reads files like one, by a Python that has DuckDB."""
+    script = (
+        "import duckdb, json, sys\n"
+        "found = duckdb.connect(sys.argv[1]).sql('select * from ' + sys.argv[2])\n"
+        "print(json.dumps([dict(zip(found.columns, row)) for row in found.fetchall()], default=str))\n"
+    )
+    done = subprocess.run(  # noqa: S603 - no shell, and nothing that a user typed
+        (python, "-c", script, database, table), cwd=folder, capture_output=True, text=True, check=True
+    )
+    rows: list[Row] = json.loads(done.stdout)
+    return rows
+
+
+def _jsonl(folder: Path) -> list[Row]:
+    return [json.loads(line) for line in (folder / f"{TABLE}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def _csv(folder: Path) -> list[Row]:
+    rows: list[Row] = []
+    for path in sorted(folder.glob(f"{TABLE}-*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            rows += csv.DictReader(file)
+    return rows
+
+
+def _select(warehouse: Warehouse, schema: str) -> list[Row]:
+    with psycopg.connect(warehouse.dsn, row_factory=dict_row) as connection:
+        return connection.execute(f"select * from {schema}.{TABLE}".encode()).fetchall()  # noqa: S608 - our own names

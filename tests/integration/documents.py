@@ -1,0 +1,23 @@
+"""What the documents promise, for tests that hold it against what really happens."""
+
+from __future__ import annotations
+
+import re
+
+from tests.integration.projects import REPOSITORY
+
+
+def example(name: str) -> str:
+    """Return an example of the README, by the name in the comment before it."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    found = re.search(rf"<!-- example: {name} -->\n```\w+\n(.*?)```\n", readme, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def column_types(warehouse: str) -> dict[str, str]:
+    """Return the type of each column in a warehouse, as docs/tables.md has it."""
+    lines = (REPOSITORY / "docs" / "tables.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    place = rows[0].index(warehouse)
+    return {row[0]: row[place] for row in rows[2:]}

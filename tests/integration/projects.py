@@ -1,0 +1,102 @@
+"""Meltano projects made from this repository, and Meltano run in them as its users do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PARTS = ("tap_zentra", "LICENSE", "README.md", "meltano.yml", "pyproject.toml")
+PROGRAMS = Path(sys.executable).parent
+PATIENCE = 600.0
+"""Seconds for what takes some ten, on a machine that does a lot else."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended, and what it said."""
+
+    exit_code: int
+    stdout: str
+    log: str
+
+
+@dataclass(frozen=True)
+class MeltanoProject:
+    """A folder with a meltano.yml, and what Meltano finds in its environment.
+
+    Attributes:
+        folder: The project's.
+        variables: Of the environment, for every command.
+    """
+
+    folder: Path
+    variables: Mapping[str, str] = field(repr=False)
+
+    def meltano(self, *arguments: str, **variables: str) -> Outcome:
+        """Run Meltano to its end; when it fails, the test that does not expect it shows the log."""
+        return self.bash('exec meltano --log-format=uncolored "$@"', *arguments, **variables)
+
+    def bash(self, script: str, *arguments: str, **variables: str) -> Outcome:
+        """Run a script as a CI's runner does: it ends at the first command that fails, also within a pipe."""
+        done = subprocess.run(
+            ("/bin/bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script, "bash", *arguments),
+            cwd=self.folder,
+            env=self._environment() | variables,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout, done.stdout + done.stderr)
+
+    def change(self, plugin: str, **keys: Any) -> None:
+        """Write into meltano.yml what a user would: keys of one plugin."""
+        path = self.folder / "meltano.yml"
+        project = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for definition in (definition for kind in project["plugins"].values() for definition in kind):
+            if definition["name"] == plugin:
+                definition.update(keys)
+        path.write_text(yaml.safe_dump(project, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def _environment(self) -> dict[str, str]:
+        foreign = ("MELTANO_", "TAP_", "TARGET_", "PG", "GITHUB_", "VIRTUAL_ENV")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        return kept | {
+            "PATH": os.pathsep.join((str(PROGRAMS), kept["PATH"])),
+            "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
+            "XDG_STATE_HOME": str(self.folder / "logs"),
+            **self.variables,
+        }
+
+
+def copy_repository(folder: Path) -> Path:
+    """Copy what Meltano needs of this repository, as a fresh clone would have it."""
+    folder.mkdir()
+    for name in PARTS:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder)
+    return folder
+
+
+def borrow_plugins(lender: Path, folder: Path) -> Path:
+    """Make a project that shares another one's installed plugins, and nothing that Meltano remembers."""
+    (folder / ".meltano").mkdir(parents=True)
+    shutil.copy(lender / "meltano.yml", folder)
+    for kind in ("extractors", "loaders"):
+        (folder / ".meltano" / kind).symlink_to(lender / ".meltano" / kind)
+    return folder

@@ -1,0 +1,184 @@
+"""Loads without Meltano (`tap-zentra | target`), and what a PostgreSQL holds after them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from loaders.project import loader
+from tests.support import TAP, by_key, environment, held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from tap_zentra.emulator import Emulator
+    from tests.support import Rows
+    from warehouse.server import Warehouse
+
+State = dict[str, Any]
+
+PATIENCE = 120.0
+"""Seconds for what takes a few, on a machine that does a lot else."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What `tap | target` left behind."""
+
+    tap: int
+    target: int
+    log: str
+    states: tuple[State, ...]
+
+    @property
+    def exit_codes(self) -> tuple[int, int]:
+        """Of the tap and of the target."""
+        return self.tap, self.target
+
+    @property
+    def state(self) -> State | None:
+        """The last STATE that the target has passed on, as the next run would get it."""
+        return self.states[-1] if self.states else None
+
+
+@dataclass(frozen=True)
+class Pipe:
+    """A tap and a target under way."""
+
+    tap: subprocess.Popen[bytes]
+    target: subprocess.Popen[bytes]
+    folder: Path
+
+    def wait(self) -> Load:
+        """Wait for the end of both."""
+        codes = self.tap.wait(PATIENCE), self.target.wait(PATIENCE)
+        logs = [(self.folder / name).read_text(encoding="utf-8") for name in ("tap.log", "target.log")]
+        states = (self.folder / "states").read_text(encoding="utf-8").splitlines()
+        return Load(*codes, "".join(logs), tuple(map(json.loads, states)))
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A schema of a PostgreSQL server, and the target that loads into it.
+
+    Attributes:
+        warehouse: The server, running.
+        schema: Where the target makes its table.
+        target: The program.
+        folder: For configuration and logs.
+    """
+
+    warehouse: Warehouse
+    schema: str
+    target: Path
+    folder: Path
+
+    @contextmanager
+    def loading(
+        self, emulator: Emulator, *, state: State | None = None, batch_size: int | None = None, **settings: int
+    ) -> Iterator[Pipe]:
+        """Start `tap | target`; both are gone in the end, whatever the test does."""
+        (self.folder / "state.json").write_text(json.dumps(state or {}))
+        self._configure({} if batch_size is None else {"batch_size_rows": batch_size})
+        with self._file("tap.log") as tap_log, self._file("target.log") as target_log, self._file("states") as states:
+            tap = subprocess.Popen(
+                (TAP, "--config", "ENV", "--state", "state.json"),
+                cwd=self.folder,
+                env=environment(emulator, **settings),
+                stdout=subprocess.PIPE,
+                stderr=tap_log,
+            )
+            target = subprocess.Popen(
+                (self.target, "--config", "target.json"),
+                cwd=self.folder,
+                stdin=tap.stdout,
+                stdout=states,
+                stderr=target_log,
+            )
+            # So that the tap notices when the target goes.
+            cast("IO[bytes]", tap.stdout).close()
+            try:
+                yield Pipe(tap, target, self.folder)
+            finally:
+                for process in (tap, target):
+                    process.kill()
+                    process.wait()
+
+    def load(
+        self, emulator: Emulator, *, state: State | None = None, batch_size: int | None = None, **settings: int
+    ) -> Load:
+        """Run `tap | target` to its end."""
+        with self.loading(emulator, state=state, batch_size=batch_size, **settings) as pipe:
+            return pipe.wait()
+
+    @property
+    def table(self) -> sql.Identifier:
+        """The table of the readings."""
+        return sql.Identifier(self.schema, "readings")
+
+    @contextmanager
+    def connect(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+        """Connect to the server."""
+        with psycopg.connect(self.warehouse.dsn, row_factory=dict_row, autocommit=True) as connection:
+            yield connection
+
+    def query(self, text: str, *values: object) -> list[dict[str, Any]]:
+        """Return the rows of a query; `{}` stands for the table."""
+        with self.connect() as connection:
+            return connection.execute(sql.SQL(cast("Any", text)).format(self.table), values).fetchall()
+
+    def count(self) -> int:
+        """Return how many rows the table has; 0 when there is none."""
+        with self.connect() as connection:
+            named = self.table.as_string(connection)
+            [found] = connection.execute("select to_regclass(%s) as name", [named]).fetchall()
+        if found["name"] is None:
+            return 0
+        [counted] = self.query("select count(*) from {}")
+        return int(counted["count"])
+
+    def rows(self) -> Rows:
+        """Return the table's rows by key; a NUMERIC is the float that the tap sent, its last digit included."""
+        rows = self.query("select * from {}")
+        return by_key([row | {"value": None if row["value"] is None else float(row["value"])} for row in rows])
+
+    def _configure(self, more: Mapping[str, object]) -> None:
+        there = {
+            name.removeprefix("TARGET_POSTGRES_").lower(): value
+            for name, value in self.warehouse.environment.items()
+            if name.startswith("TARGET_POSTGRES_")
+        }
+        config = loader("target-postgres")["config"] | there | more
+        config |= {"default_target_schema": self.schema, "port": int(there["port"])}
+        (self.folder / "target.json").write_text(json.dumps(config))
+
+    def _file(self, name: str) -> IO[bytes]:
+        return (self.folder / name).open("wb")
+
+
+def stored(emulator: Emulator) -> Rows:
+    """Return all readings that an emulator holds, as PostgreSQL should give them back."""
+    return by_key([row | {"timestamp_utc": _moment(row["timestamp_utc"])} for row in held(emulator).values()])
+
+
+def _moment(text: str) -> datetime:
+    """The column has no zone; what it holds is UTC."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc).replace(tzinfo=None)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something that other processes bring about."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)

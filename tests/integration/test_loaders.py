@@ -1,0 +1,112 @@
+"""Loaders that others wrote, and a validator of the Singer specification, over the tap's output."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loaders.check import Messages, check
+from loaders.kinds import DUCKDB, Destination, destinations, duckdb_rows
+from loaders.project import PROJECT
+from loaders.runs import two_runs
+from tests.integration.documents import example
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from loaders.environments import Environments
+    from warehouse.server import Warehouse
+
+pytestmark = pytest.mark.warehouse
+
+GOOD = {
+    "meltanolabs-target-postgres": "replace the same rows",
+    "target-jsonl": "are there twice",
+    "meltanolabs-target-csv": "are there twice",
+    "pipelinewise-target-postgres": "replace the same rows",
+}
+BAD = "target-duckdb"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Messages]:
+    """The tap's output: a backfill, and what is new after it."""
+    return two_runs(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def loaders(environments: Environments, warehouse: Warehouse) -> dict[str, Destination]:
+    """All loaders by name."""
+    return {destination.name: destination for destination in destinations(environments, warehouse)}
+
+
+def test_all_loaders_are_tested(loaders: dict[str, Destination]) -> None:
+    """What the table shows as good or bad is what the tests below hold to it."""
+    assert set(loaders) == {*GOOD, BAD}
+
+
+@pytest.mark.parametrize(("name", "repeated"), GOOD.items())
+def test_a_loader_stores_every_reading_with_equal_values(
+    name: str, repeated: str, loaders: dict[str, Destination], runs: list[Messages], tmp_path: Path
+) -> None:
+    """Two runs are stored whole, and rows that come again do what the table says."""
+    finding = check(loaders[name], runs, tmp_path)
+
+    assert finding.exit_codes == (0, 0, 0), (tmp_path / "log").read_text(encoding="utf-8")
+    assert (finding.found, finding.equal, finding.repeated) == (finding.sent, True, repeated)
+
+
+def test_target_duckdb_loses_data(loaders: dict[str, Destination], runs: list[Messages], tmp_path: Path) -> None:
+    """Rows are missing, with exit code 0: the warning stays for as long as this is so."""
+    finding = check(loaders[BAD], runs, tmp_path)
+
+    assert finding.loses
+    assert finding.found < finding.sent
+    assert finding.exit_codes == (0, 0, 0)
+
+
+def test_the_table_names_every_loader_in_its_version(loaders: dict[str, Destination]) -> None:
+    """docs/loaders.md, which `python -m loaders` writes, is about the versions that are tested."""
+    table = (PROJECT / "docs" / "loaders.md").read_text(encoding="utf-8")
+
+    assert [name for name, loader in loaders.items() if f"| {name} | {loader.version} |" not in table] == []
+
+
+def test_duckdb_reads_the_files_of_target_jsonl(
+    loaders: dict[str, Destination], runs: list[Messages], environments: Environments, tmp_path: Path
+) -> None:
+    """The README's query finds every reading once, and `read_json` numbers, moments and booleans as such."""
+    output = tmp_path / "output"
+    output.mkdir()
+    check(loaders["target-jsonl"], runs, output)
+    python = environments.programs(DUCKDB, "pytz") / "python"  # for moments with a zone
+
+    query = example("duckdb").rstrip().removesuffix(";")
+    totals = duckdb_rows(python, tmp_path, f"({query})")
+    [types] = duckdb_rows(
+        python,
+        tmp_path,
+        "(select typeof(any_value(mrid)) as mrid, typeof(any_value(timestamp_utc)) as timestamp_utc,"
+        " typeof(any_value(value)) as value, typeof(any_value(error_flag)) as error_flag"
+        " from read_json('output/readings.jsonl'))",
+    )
+
+    assert sum(row["readings"] for row in totals) == sum(len(messages.records) for messages in runs)
+    assert types == {
+        "mrid": "BIGINT",
+        "timestamp_utc": "TIMESTAMP WITH TIME ZONE",
+        "value": "DOUBLE",
+        "error_flag": "BOOLEAN",
+    }
+
+
+def test_the_output_keeps_to_the_singer_specification(runs: list[Messages], environments: Environments) -> None:
+    """The validator of Singer's own tools accepts each run, and has seen all records."""
+    validator = environments.programs("singer-tools==0.4.1") / "singer-check-tap"
+
+    for messages in runs:
+        done = subprocess.run(validator, input=messages.text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"{len(messages.records)} record messages" in done.stdout

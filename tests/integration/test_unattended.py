@@ -1,0 +1,192 @@
+"""Syncs that nobody watches: the steps of sync.yml on machines that are thrown away, and a schedule run twice."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+import yaml
+
+from tap_zentra.emulator import Device, Emulator, Fault
+from tests.integration.projects import REPOSITORY, MeltanoProject, borrow_plugins, copy_repository
+from tests.integration.support import Postgres, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from tests.integration.projects import Outcome
+    from warehouse.server import Warehouse
+
+    Emulate = Callable[..., Emulator]
+
+pytestmark = pytest.mark.warehouse
+
+INSTALL = "Install the tap and the target"
+
+
+@dataclass(frozen=True)
+class Job:
+    """The job of sync.yml, as a repository's secrets and variables fill it.
+
+    Attributes:
+        secrets: Of the repository, by name.
+        variables: Of the repository and, for the service on this machine, of the runner.
+    """
+
+    secrets: Mapping[str, str] = field(repr=False)
+    variables: Mapping[str, str]
+
+    def run(self, project: MeltanoProject, *, install: bool = False) -> tuple[Outcome, str]:
+        """Run its steps as the runner does; return the outcome of the sync, and the summary.
+
+        Python and Meltano are on this machine already, and the clone is the project's folder.
+
+        Args:
+            project: The clone.
+            install: Whether the tap and the target have to be installed in it.
+        """
+        outcomes: dict[str, Outcome] = {}
+        summary = project.folder / "summary.md"
+        for step in _steps((INSTALL,) * install + ("Sync", "Summary")):
+            if all(outcome.exit_code == 0 for outcome in outcomes.values()) or step.get("if") == "always()":
+                variables = {name: self._filled(text) for name, text in step.get("env", {}).items()}
+                variables = {**self.variables, **variables, "GITHUB_STEP_SUMMARY": str(summary)}
+                outcomes[step["name"]] = project.bash(step["run"], **variables)
+        failed = [outcome.log for name, outcome in outcomes.items() if name != "Sync" and outcome.exit_code != 0]
+        assert not failed, failed[0]
+        return outcomes["Sync"], summary.read_text(encoding="utf-8")
+
+    def _filled(self, text: str) -> str:
+        """A text with its expressions, which are secrets and variables, maybe with a default, replaced."""
+
+        def value(match: re.Match[str]) -> str:
+            found = {"secrets": self.secrets, "vars": self.variables}[match["where"]].get(match["name"], "")
+            return found or match["default"] or ""
+
+        pattern = r"\$\{\{ (?P<where>secrets|vars)\.(?P<name>\w+)(?: \|\| '(?P<default>\w*)')? \}\}"
+        return re.sub(pattern, value, text)
+
+
+def _steps(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "sync.yml").read_text(encoding="utf-8"))
+    steps = {step.get("name"): step for step in workflow["jobs"]["sync"]["steps"]}
+    return [steps[name] for name in names]
+
+
+@pytest.fixture
+def emulator(emulate: Emulate) -> Emulator:
+    """Two small devices."""
+    return emulate(Device("z6-00001", records=20), Device("z6-00002", records=5))
+
+
+@pytest.fixture
+def secrets(warehouse: Warehouse, emulator: Emulator) -> dict[str, str]:
+    """What the repository keeps secret, but for where Meltano's state is."""
+    return {**warehouse.environment, "TAP_ZENTRA_AUTH_TOKEN": emulator.token}
+
+
+def _variables(emulator: Emulator, postgres: Postgres, *more: str) -> dict[str, str]:
+    there = {name: value for name, value in emulator.environment.items() if name != "TAP_ZENTRA_AUTH_TOKEN"}
+    devices = ",".join((*emulator.device_sns, *more))
+    return there | {"TAP_ZENTRA_DEVICE_SNS": devices, "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
+
+
+def _sent(emulator: Emulator) -> int:
+    return sum(call.records for call in emulator.calls)
+
+
+def test_a_runner_that_forgets_everything_reads_only_what_is_new(
+    emulator: Emulator, secrets: dict[str, str], postgres: Postgres, tmp_path: Path
+) -> None:
+    """With a state backend, each run in a fresh clone goes on where the last one, thrown away, has ended.
+
+    In the second run a device fails: the job fails too, the others are loaded, and the summary names it.
+    """
+    state = f"file://{tmp_path}/state"
+    first = copy_repository(tmp_path / "first")
+    job = Job({**secrets, "MELTANO_STATE_BACKEND_URI": state}, _variables(emulator, postgres))
+    sync, summary = job.run(MeltanoProject(first, {}), install=True)
+    assert sync.exit_code == 0, sync.log
+    assert "2 devices: 2 current, 0 with gaps, 0 failed" in summary
+    shutil.rmtree(first)
+
+    before = _sent(emulator)
+    emulator.grow(3, "z6-00002")
+    second = MeltanoProject(copy_repository(tmp_path / "second"), {})
+    job = Job({**secrets, "MELTANO_STATE_BACKEND_URI": state}, _variables(emulator, postgres, "z6-99999"))
+    sync, summary = job.run(second, install=True)
+
+    assert sync.exit_code != 0, sync.log
+    assert re.search(r"^z6-99999  failed .*", summary, re.MULTILINE)
+    assert "z6-99999 failed" in summary.partition("### Failures")[2]
+    assert _sent(emulator) - before == 3
+    assert postgres.rows() == stored(emulator)
+    assert emulator.token not in sync.log + summary
+
+
+def test_a_runner_remembers_in_postgresql(
+    emulator: Emulator, secrets: dict[str, str], postgres: Postgres, installed: Path, meltano_database: str
+) -> None:
+    """With PostgreSQL as Meltano's system database the same holds."""
+    job = Job({**secrets, "MELTANO_DATABASE_URI": meltano_database}, _variables(emulator, postgres))
+    for name in ("first", "second"):
+        folder = borrow_plugins(installed, postgres.folder / name)
+        sync, _ = job.run(MeltanoProject(folder, {}))
+        assert sync.exit_code == 0, sync.log
+        assert postgres.rows() == stored(emulator)
+        shutil.rmtree(folder)
+        emulator.grow(3, "z6-00002")
+
+    assert _sent(emulator) == 28
+
+
+def test_a_sync_without_a_memory_is_refused(
+    emulator: Emulator, secrets: dict[str, str], postgres: Postgres, installed: Path
+) -> None:
+    """A runner that would read everything each time says which secret is missing, and asks nothing."""
+    project = MeltanoProject(borrow_plugins(installed, postgres.folder / "project"), {})
+
+    sync, _ = Job(secrets, _variables(emulator, postgres)).run(project)
+
+    assert sync.exit_code == 1
+    assert "Set the secret MELTANO_STATE_BACKEND_URI" in sync.log
+    assert emulator.calls == []
+
+
+def test_a_schedule_that_runs_twice_within_a_minute_waits_and_succeeds(
+    project: MeltanoProject, emulator: Emulator, postgres: Postgres
+) -> None:
+    """The second of two runs meets the service's lock-out, waits for its end, and reads what is new.
+
+    How soon the second run calls depends on the machine, so the lock-out is ordered from the emulator.
+    """
+    variables = {**emulator.environment, "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
+    first = project.meltano("schedule", "run", "hourly-readings", **variables)
+    assert first.exit_code == 0, first.log
+
+    calls = len(emulator.calls)
+    emulator.grow(3, "z6-00002")
+    emulator.fail(Fault("lockout", "z6-00001", times=1))
+    emulator.fail(Fault("lockout", "z6-00002", times=1))
+    second = project.meltano("schedule", "run", "hourly-readings", **variables)
+
+    assert second.exit_code == 0, second.log
+    assert Counter(call.status for call in emulator.calls[calls:]) == {200: 2, 429: 2}
+    assert sum(call.records for call in emulator.calls[calls:]) == 3
+    assert postgres.rows() == stored(emulator)
+
+
+@pytest.fixture
+def meltano_database(postgres: Postgres) -> str:
+    """A schema of the tests' server for what Meltano remembers."""
+    schema = f"{postgres.schema}_meltano"
+    with psycopg.connect(postgres.warehouse.dsn, autocommit=True) as connection:
+        connection.execute(f"create schema {schema}".encode())
+    address = postgres.warehouse.dsn.replace("postgresql://", "postgresql+psycopg://")
+    return f"{address}&options=-csearch_path%3D{schema}"
