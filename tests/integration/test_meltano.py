@@ -93,9 +93,11 @@ def test_state_is_listed_shown_and_cleared(project: MeltanoProject, emulator: Em
     assert json.loads(cleared.stdout) == {}
 
 
-@pytest.mark.parametrize(("environment", "schema"), [("dev", "zentra_dev"), ("ci", "zentra_ci"), ("prod", "zentra")])
+@pytest.mark.parametrize(
+    ("environment", "schema"), [("dev", "zentra_dev"), ("ci", "zentra_ci"), ("demo", "zentra_demo"), ("prod", "zentra")]
+)
 def test_each_environment_has_a_schema_of_its_own(environment: str, schema: str, project: MeltanoProject) -> None:
-    """What is tried out in dev or in CI never meets the rows of prod."""
+    """What is tried out, in the demo too, never meets the rows of prod."""
     outcome = project.meltano(f"--environment={environment}", "config", "print", "target-postgres")
 
     _succeeds(outcome)

@@ -22,8 +22,8 @@ def project(tmp_path: Path) -> MeltanoProject:
     return MeltanoProject(copy_repository(tmp_path / "project"), {})
 
 
-def _config(project: MeltanoProject, plugin: str, *options: str, **variables: str) -> dict[str, Any]:
-    outcome = project.meltano(*options, "config", "--unsafe", "print", plugin, **variables)
+def _config(project: MeltanoProject, plugin: str, **variables: str) -> dict[str, Any]:
+    outcome = project.meltano("config", "--unsafe", "print", plugin, **variables)
     config: dict[str, Any] = json.loads(outcome.stdout)
     return config
 
@@ -59,16 +59,6 @@ def test_the_defaults_are_settings_that_the_tap_takes(project: MeltanoProject) -
     config = _config(project, "tap-zentra", TAP_ZENTRA_AUTH_TOKEN="x", TAP_ZENTRA_DEVICE_SNS="z6-1")
 
     assert read_settings(config).api_url == "https://zentracloud.com"
-
-
-def test_the_demo_loads_into_a_schema_of_its_own(project: MeltanoProject) -> None:
-    """The demo's rows never meet the user's."""
-    schemas = [
-        _config(project, "target-postgres", *options)["default_target_schema"]
-        for options in ((), ("--environment=demo",))
-    ]
-
-    assert schemas == ["zentra", "zentra_demo"]
 
 
 def test_meltano_leaves_the_file_as_it_is(project: MeltanoProject) -> None:

@@ -65,12 +65,9 @@ def check_kill(pipeline: Pipeline, emulator: Emulator, part: str, number: int, m
     return hit
 
 
-@pytest.mark.parametrize(("part", "number", "moment"), [("tap", signal.SIGKILL, 2.5), ("meltano", signal.SIGKILL, 3.0)])
-def test_a_killed_run_and_a_repeat_are_complete(
-    part: str, number: int, moment: float, pipeline: Pipeline, emulate: Emulate
-) -> None:
-    """Whatever of a run is killed, the next one makes the table whole."""
-    assert check_kill(pipeline, emulate(*devices()), part, number, moment)
+def test_a_killed_run_and_a_repeat_are_complete(pipeline: Pipeline, emulate: Emulate) -> None:
+    """When Meltano is killed in the middle of a run, the next one makes the table whole."""
+    assert check_kill(pipeline, emulate(*devices()), "meltano", signal.SIGKILL, 3.0)
 
 
 @pytest.mark.long

@@ -178,7 +178,7 @@ class Simulation:
         return sum(moment + SPAN > self.now for moment, called in calls if device_sn in {None, called}) < limit
 
 
-@settings(derandomize=True, deadline=None, max_examples=1000)
+@settings(derandomize=True, deadline=None, max_examples=500)
 @given(world=WORLDS)
 def test_limits_hold_and_nobody_waits_who_may_be_called(world: World) -> None:
     """Checked at every moment against the list of all calls, for any fleet, service and trouble; all arrives."""

@@ -140,7 +140,7 @@ def check(runs: Runs) -> None:
     }
 
 
-@settings(derandomize=True, deadline=None, max_examples=120)
+@settings(derandomize=True, deadline=None, max_examples=60)
 @given(runs=sequences_of_runs())
 def test_any_sequence_of_runs_brings_exactly_the_fleet(runs: Runs) -> None:
     """However a fleet looks and grows, and wherever runs are cut off: nothing is missing, doubled or claimed early."""
