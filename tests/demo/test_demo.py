@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,11 +14,10 @@ import pytest
 
 from demo.story import GROWTH, RECORDS
 from tap_zentra.emulator import fleet
+from tests.integration.projects import REPOSITORY, copy_repository
 
 pytestmark = pytest.mark.warehouse
 
-PROJECT = Path(__file__).resolve().parents[2]
-PARTS = ("demo", "tap_zentra", "warehouse", "LICENSE", "README.md", "meltano.yml", "pyproject.toml")
 COMMAND = (sys.executable, "-m", "demo")
 TIMEOUT = 600
 
@@ -27,14 +25,7 @@ TIMEOUT = 600
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what the demo needs, so that neither state nor data of the repository's folder are touched."""
-    copy = tmp_path_factory.mktemp("project")
-    for name in PARTS:
-        source = PROJECT / name
-        if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, copy)
-    return copy
+    return copy_repository(tmp_path_factory.mktemp("demo") / "project", "demo", "warehouse")
 
 
 @pytest.fixture
@@ -76,7 +67,7 @@ def test_two_loads_bring_everything_once_and_can_be_repeated(project: Path, home
     assert re.search(r"^Air Temperature +1 +-?\d+(\.\d+)? +°C +\d{4}-\d\d-\d\d \d\d:\d\d$", first, re.MULTILINE)
     assert list(home.iterdir()) == []
     assert _processes_of(project) == []
-    assert (project / "meltano.yml").read_text() == (PROJECT / "meltano.yml").read_text()
+    assert (project / "meltano.yml").read_text() == (REPOSITORY / "meltano.yml").read_text()
 
 
 @pytest.mark.usefixtures("home")

@@ -81,10 +81,10 @@ class MeltanoProject:
         }
 
 
-def copy_repository(folder: Path) -> Path:
-    """Copy what Meltano needs of this repository, as a fresh clone would have it."""
+def copy_repository(folder: Path, *more: str) -> Path:
+    """Copy what Meltano needs of this repository, and maybe more, as a fresh clone would have it."""
     folder.mkdir()
-    for name in PARTS:
+    for name in (*PARTS, *more):
         source = REPOSITORY / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
