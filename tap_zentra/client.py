@@ -40,8 +40,11 @@ TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 MAX_REDIRECTS = 3
 
-PIECE = 2**20
+PIECE = 2**16
 """Bytes of an answer that are read in one go, at most."""
+
+ROOM = 2**22
+"""Bytes of memory for an answer that does not say how long it is. So much comes from the system and goes back to it."""
 
 MOST_BYTES = 256 * 2**20
 """An answer beyond this is none: 2000 records of 24 measurements are 9 MB."""
@@ -245,15 +248,17 @@ class Client:
     def _read(self, answer: BaseHTTPResponse) -> bytearray:
         """Read an answer piece by piece as it comes, so that neither its length nor its slowness is without bound."""
         deadline = time.monotonic() + PATIENCE * self._timeout
-        body = bytearray()
+        body, end = bytearray(_room(answer)), 0
         while piece := answer.read1(PIECE, decode_content=True):
-            body += piece
-            if len(body) > MOST_BYTES:
+            body[end : end + len(piece)] = piece
+            end += len(piece)
+            if end > MOST_BYTES:
                 answer.close()
                 raise DeviceRefusedError(f"the answer is longer than {MOST_BYTES // 2**20} MiB")
             if time.monotonic() > deadline:
                 answer.close()
                 raise ServiceFailedError(f"the answer was not complete after {PATIENCE * self._timeout:g} s")
+        del body[end:]
         return body
 
     @property
@@ -295,6 +300,13 @@ class Client:
     def _body_without_token(self, body: Body) -> Body:
         token = self._token.encode()
         return body.replace(token, b"...") if token in body else body
+
+
+def _room(answer: BaseHTTPResponse) -> int:
+    """Return how many bytes an answer is likely to have: one that grew would leave pieces in each thread's memory."""
+    if answer.length_remaining is None or "Content-Encoding" in answer.headers:
+        return ROOM
+    return min(answer.length_remaining, 4 * ROOM)
 
 
 def _host(redirect: requests.Response) -> str:
