@@ -37,13 +37,15 @@ def test_meltano_yml_is_what_meltano_publishes_as_its_schema(checkers: Path) -> 
 
 
 def test_the_workflows_are_valid(checkers: Path) -> None:
-    """Each workflow passes GitHub's schema."""
+    """Each workflow, and what keeps its actions up to date, passes GitHub's schema."""
     _accepts(checkers / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS.iterdir())
+    dependabot = REPOSITORY / ".github" / "dependabot.yml"
+    _accepts(checkers / "check-jsonschema", "--builtin-schema", "vendor.dependabot", dependabot)
 
 
 def test_the_workflows_are_safe(checkers: Path) -> None:
     """Zizmor finds nothing: actions pinned by commit, least permissions, no expression within a script."""
-    _accepts(checkers / "zizmor", "--offline", "--no-progress", "--pedantic", WORKFLOWS)
+    _accepts(checkers / "zizmor", "--offline", "--no-progress", "--pedantic", REPOSITORY / ".github")
 
 
 def test_two_syncs_never_overlap() -> None:

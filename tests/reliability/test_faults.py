@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +18,9 @@ import pytest
 
 from tap_zentra.emulator import Answer, Device, Emulator, Fault, Request, fleet
 from tap_zentra.emulator.faults import KINDS, PASSING_KINDS
-from tests.support import TAP, TOKEN, Run, Tap, bookmarks, environment, held
+from tap_zentra.tap import TapZentra
+from tests.reliability.in_process import output_of
+from tests.support import TAP, TOKEN, Run, Tap, bookmarks, by_key, environment, held
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,6 +235,20 @@ def test_two_taps_of_one_account_both_arrive(emulate: Emulate, tmp_path: Path, t
     assert (run.exit_code, other_code) == (0, 0), run.stderr
     assert run.all_rows == held(emulator)
     assert sum(call.status == 429 for call in emulator.calls) > 0
+
+
+def test_a_clock_that_jumps_changes_nothing(emulate: Emulate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often somebody sets this machine's clock during a run, nothing waits for it, and all arrives."""
+    emulator = emulate(*two_devices(), user_limit=60)
+    config = {"auth_token": TOKEN, "device_sns": emulator.device_sns, "api_url": emulator.url, "page_size": 20}
+    jumps = itertools.cycle((0.0, 7200.0, -86_400.0))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + next(jumps))
+
+    output = output_of(TapZentra, config | {"call_limit_window": emulator.window}, {})
+
+    messages = [json.loads(line) for line in output.splitlines()]
+    assert by_key(message["record"] for message in messages if message["type"] == "RECORD") == held(emulator)
 
 
 # A service that is down
