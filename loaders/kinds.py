@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from warehouse.server import Warehouse
 
 TABLE = "readings"
-DUCKDB = "duckdb==2.0.0"
+DUCKDB = "duckdb>=1.4"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Destination:
 
 
 def destinations(environments: Environments, warehouse: Warehouse) -> list[Destination]:
-    """All loaders that are checked, installed.
+    """All loaders that are checked and can be installed for this Python, installed.
 
     Args:
         environments: Where they are installed.
@@ -69,7 +70,7 @@ def destinations(environments: Environments, warehouse: Warehouse) -> list[Desti
     }
     database = warehouse.environment["PGDATABASE"]
     postgres = loader("target-postgres")
-    return [
+    checked = [
         make(
             postgres["pip_url"],
             "target-postgres",
@@ -91,12 +92,6 @@ def destinations(environments: Environments, warehouse: Warehouse) -> list[Desti
             "good with a new file for each run (`file_naming_scheme`); otherwise the next run empties the file",
         ),
         make(
-            "pipelinewise-target-postgres==2.1.2",
-            "target-postgres",
-            {**place, "dbname": database, "default_target_schema": "pipelinewise"},
-            lambda _: _select(warehouse, "pipelinewise"),
-        ),
-        make(
             "target-duckdb==0.8.0",
             "target-duckdb",
             # It may take the first row of a batch for a header; small batches show it with few rows.
@@ -104,6 +99,12 @@ def destinations(environments: Environments, warehouse: Warehouse) -> list[Desti
             lambda folder: duckdb_rows(duckdb, folder, f"main.{TABLE}", "readings.duckdb"),
         ),
     ]
+    # It pins a driver that has no wheel for a newer Python.
+    if sys.version_info < (3, 12):
+        config = {**place, "dbname": database, "default_target_schema": "pipelinewise"}
+        requirement = "pipelinewise-target-postgres==2.1.2"
+        checked.append(make(requirement, "target-postgres", config, lambda _: _select(warehouse, "pipelinewise")))
+    return checked
 
 
 def duckdb_rows(python: Path, folder: Path, table: str, database: str = ":memory:") -> list[Row]:

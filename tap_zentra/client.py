@@ -192,6 +192,12 @@ class Client:
         self._timeout = timeout
         self._user_agent = user_agent
         self._own = threading.local()
+        self._sessions: list[_Session] = []
+
+    def close(self) -> None:
+        """Close the connections of all threads; the next call makes a new one."""
+        for session in self._sessions:
+            session.close()
 
     def get_readings(
         self, device_sn: str, page: PageRequest, on_sent: Callable[[], None], *, page_size: int, depth: bool
@@ -268,6 +274,7 @@ class Client:
         if adapter is None:
             adapter = self._own.adapter = _Adapter()
             session = self._own.session = _Session(self._token)
+            self._sessions.append(session)
             session.headers["User-Agent"] = self._user_agent
             session.max_redirects = MAX_REDIRECTS
             session.mount("https://", adapter)

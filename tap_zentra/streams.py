@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import signal
@@ -134,7 +135,7 @@ class ReadingsStream(Stream):
             if write_messages and self._state_is_due():
                 self._write_state_message()
 
-        with self.get_record_counter() as counter, self.get_sync_timer():
+        with self.get_record_counter() as counter, self.get_sync_timer(), contextlib.closing(self._account.client):
             try:
                 for page in fleet.pages(between_pages):
                     for records in self._written(page, write_messages=write_messages):

@@ -487,6 +487,22 @@ def serve() -> Iterator[Callable[..., str]]:
         server.server_close()
 
 
+def test_a_closed_client_leaves_no_connection_open() -> None:
+    """The service need not keep what nobody uses any more, whichever thread has used it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = _client(f"http://127.0.0.1:{server.getsockname()[1]}")
+        caller = threading.Thread(target=_get, args=[client])
+        caller.start()
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            caller.join()
+            client.close()
+            connection.settimeout(30)
+            assert connection.recv(1) == b""
+
+
 def test_a_call_over_a_real_connection(serve: Callable[..., str]) -> None:
     """What holds in place of the network holds on it; and it is told when the request has gone out."""
     seen: list[bytes] = []

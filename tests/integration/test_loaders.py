@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,7 @@ GOOD = {
     "pipelinewise-target-postgres": "replace the same rows",
 }
 BAD = "target-duckdb"
+NOT_HERE = () if sys.version_info < (3, 12) else ("pipelinewise-target-postgres",)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def loaders(environments: Environments, warehouse: Warehouse) -> dict[str, Desti
 
 def test_all_loaders_are_tested(loaders: dict[str, Destination]) -> None:
     """What the table shows as good or bad is what the tests below hold to it."""
-    assert set(loaders) == {*GOOD, BAD}
+    assert set(loaders) == {*(name for name in GOOD if name not in NOT_HERE), BAD}
 
 
 @pytest.mark.parametrize(("name", "repeated"), GOOD.items())
@@ -52,6 +54,8 @@ def test_a_loader_stores_every_reading_with_equal_values(
     name: str, repeated: str, loaders: dict[str, Destination], runs: list[Messages], tmp_path: Path
 ) -> None:
     """Two runs are stored whole, and rows that come again do what the table says."""
+    if name in NOT_HERE:
+        pytest.skip("can't be installed for this Python")
     finding = check(loaders[name], runs, tmp_path)
 
     assert finding.exit_codes == (0, 0, 0), (tmp_path / "log").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
     from loaders.environments import Environments
 
-pytestmark = pytest.mark.warehouse
+pytestmark = [
+    pytest.mark.warehouse,
+    pytest.mark.skipif(sys.version_info < (3, 11), reason="the checkers need Python 3.11"),
+]
 
 WORKFLOWS = REPOSITORY / ".github" / "workflows"
 

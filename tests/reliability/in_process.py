@@ -42,6 +42,9 @@ class WirelessClient:
         self._calls = 0
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Close nothing."""
+
     def get_readings(
         self, device_sn: str, page: PageRequest, on_sent: Callable[[], None], *, page_size: int, depth: bool
     ) -> bytes:
