@@ -15,6 +15,7 @@ import yaml
 from tap_zentra.emulator import Device, Emulator, Fault
 from tests.integration.projects import REPOSITORY, MeltanoProject, borrow_plugins, copy_repository
 from tests.integration.support import Postgres, stored
+from tests.support import Tap, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -180,6 +181,19 @@ def test_a_schedule_that_runs_twice_within_a_minute_waits_and_succeeds(
     assert Counter(call.status for call in emulator.calls[calls:]) == {200: 2, 429: 2}
     assert sum(call.records for call in emulator.calls[calls:]) == 3
     assert postgres.rows() == stored(emulator)
+
+
+def test_a_run_within_the_window_of_the_run_before_waits_for_its_end(emulate: Emulate, tap: Tap) -> None:
+    """Nobody orders the lock-out here: the second run calls too early, for it can't know of the first one's call."""
+    emulator = emulate(Device("z6-00001", records=20), window=8)
+    first = tap.sync(emulator)
+    emulator.grow(3)
+
+    second = tap.sync(emulator, state=first.state)
+
+    assert (first.exit_code, second.exit_code) == (0, 0), second.stderr
+    assert [call.status for call in emulator.calls] == [200, 429, 200]
+    assert first.all_rows | second.all_rows == held(emulator)
 
 
 @pytest.fixture
