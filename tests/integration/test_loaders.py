@@ -98,12 +98,9 @@ def test_duckdb_reads_the_files_of_target_jsonl(
     )
 
     assert sum(row["readings"] for row in totals) == sum(len(messages.records) for messages in runs)
-    assert types == {
-        "mrid": "BIGINT",
-        "timestamp_utc": "TIMESTAMP WITH TIME ZONE",
-        "value": "DOUBLE",
-        "error_flag": "BOOLEAN",
-    }
+    # With its zone only in later versions.
+    assert types.pop("timestamp_utc") in {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
+    assert types == {"mrid": "BIGINT", "value": "DOUBLE", "error_flag": "BOOLEAN"}
 
 
 def test_the_output_keeps_to_the_singer_specification(runs: list[Messages], environments: Environments) -> None:
