@@ -71,7 +71,7 @@ class CallLimits:
         self._account = _Gate(user_limit, window)
         self._devices: dict[str, _Gate] = {}
 
-    def admit(self, device_sn: str | None, now: float) -> Refusal | None:
+    def admit(self, device_sn: str | None, now: float, *, late: float = 0.0) -> Refusal | None:
         """Count a call, or say why it is refused.
 
         A call is allowed again exactly one window after the call that stands in its way. Where both limits
@@ -80,6 +80,8 @@ class CallLimits:
         Args:
             device_sn: None: the call names no device, so only the account's limit holds.
             now: Seconds on any clock that never goes back.
+            late: Seconds by which the call may have come earlier than now. Its window then begins so much earlier:
+                in doubt, the client has kept to the limit.
         """
         gates = [self._gate(name) for name in ([None] if device_sn is None else [None, device_sn])]
         for gate in gates:
@@ -88,7 +90,7 @@ class CallLimits:
                     gate.lock(now + self._window)
                 return Refusal(gate.limit, self._window, gate.opens_at() - now)
         for gate in gates:
-            gate.calls.append(now)
+            gate.calls.append(now - late)
         return None
 
     def lock(self, device_sn: str | None, seconds: float, now: float) -> Refusal:

@@ -24,6 +24,7 @@ class Request:
         params: The query; of a parameter that is repeated the last one counts.
         authorization: The header of this name, None without.
         arrived: When, on the monotonic clock, in seconds.
+        late: How much earlier than that it may have arrived, in seconds, on a machine that is busy.
         time: When, in seconds since 1970-01-01.
         base_url: What the client calls this server, such as `http://127.0.0.1:8000`.
     """
@@ -32,6 +33,7 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     authorization: str | None = field(default=None, repr=False)
     arrived: float = 0.0
+    late: float = 0.0
     time: float = 0.0
     base_url: str = "http://127.0.0.1"
 

@@ -108,7 +108,7 @@ class Service:
         return None
 
     def _over_limit(self, request: Request) -> Answer | None:
-        refusal = self._limits.admit(request.device_sn, request.arrived)
+        refusal = self._limits.admit(request.device_sn, request.arrived, late=request.late)
         if refusal is None:
             return None
         return error(429, refusal.detail, refusal.headers(self._retry_after, request.time))

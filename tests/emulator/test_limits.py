@@ -22,6 +22,16 @@ def test_a_device_may_be_called_again_exactly_one_window_later() -> None:
     assert calls.admit("a", 124.999) is not None
 
 
+def test_a_call_that_may_have_come_earlier_opens_its_window_earlier() -> None:
+    """A busy machine notes a call late; a client that kept to the limit is not refused for it."""
+    limits = CallLimits(window=60, user_limit=60, device_limit=1)
+
+    assert limits.admit("z6-1", 0.5, late=0.5) is None
+    assert limits.admit("z6-1", 59.9) is not None
+    assert limits.admit("z6-1", 60.0) is None
+    assert limits.admit("z6-1", 119.9) is not None
+
+
 def test_devices_do_not_stand_in_each_others_way() -> None:
     """Sixty calls to sixty devices in one moment are fine."""
     calls = limits()
