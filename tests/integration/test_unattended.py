@@ -115,6 +115,7 @@ def test_a_runner_that_forgets_everything_reads_only_what_is_new(
     sync, summary = job.run(MeltanoProject(first, {}), install=True)
     assert sync.exit_code == 0, sync.log
     assert "2 devices: 2 current, 0 with gaps, 0 failed" in summary
+    assert "2 devices are silent, no reading of the last 24.0 h is known: z6-00001 (" in summary
     shutil.rmtree(first)
 
     before = _sent(emulator)
