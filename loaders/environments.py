@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -37,11 +39,14 @@ class Environments:
         wanted = "\n".join((sys.executable, sys.version, *requirements))
         path = self.folder.resolve() / hashlib.sha256(wanted.encode()).hexdigest()[:16]
         finished = path / "requirements.txt"
-        if not finished.exists():
-            shutil.rmtree(path, ignore_errors=True)
-            _uv("venv", "--python", sys.executable, str(path))
-            _uv("pip", "install", "--python", str(path / "bin" / "python"), *requirements)
-            finished.write_text("\n".join(requirements) + "\n", encoding="utf-8")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Several processes may want the same one.
+        with FileLock(path.with_suffix(".lock")):
+            if not finished.exists():
+                shutil.rmtree(path, ignore_errors=True)
+                _uv("venv", "--python", sys.executable, str(path))
+                _uv("pip", "install", "--python", str(path / "bin" / "python"), *requirements)
+                finished.write_text("\n".join(requirements) + "\n", encoding="utf-8")
         return path / "bin"
 
 
