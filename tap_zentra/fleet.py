@@ -54,7 +54,6 @@ class Device:
         readings: Readings that were written.
         mrids: Lowest and highest mrid that was read.
         newest: Moment of the newest reading that was read, in this run or before, in seconds since 1970.
-        went_back: The bookmark that the device's newest record was found to be behind.
         missing: Records that the service does not have although it has later ones.
     """
 
@@ -65,7 +64,6 @@ class Device:
     mrids: tuple[int, int] | None = None
     newest: int | None = None
     missing: int = 0
-    went_back: int | None = None
 
     @property
     def device_sn(self) -> str:
@@ -251,11 +249,8 @@ class Fleet:
         content = decode_page(body)
         require_answer_to(content, device.device_sn)
         records = timestamps(content)
-        bookmark, newest = device.paginator.bookmark, content.pagination.max_mrid
-        step = device.paginator.advance(newest, records, per_page=page_size(content))
+        step = device.paginator.advance(content.pagination.max_mrid, records, per_page=page_size(content))
         device.note(records, step)
-        if bookmark is not None and (newest is None or newest < bookmark):
-            device.went_back = bookmark
         with self._scheduling() as now:
             self._schedule.go_on(device.turn, device.paginator.records_left, now)
         if step.warning:

@@ -60,6 +60,7 @@ class MridPaginator:
         done: Whether the device has been read to its end.
         bookmark: The highest mrid that has been read and is to be kept; None before there is one.
         records_left: How many records may still be ahead; infinite before the first answer.
+        went_back: The bookmark that the device's newest record was found to be behind; None: it was not.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class MridPaginator:
         self._doubts_date = False
         self._newest: int | None = None
         self._empty_pages = 0
+        self.went_back: int | None = None
         self.done = False
         if bookmark is not None:
             self.request = PageRequest(start_mrid=max(0, bookmark + 1 - lookback))
@@ -134,11 +136,13 @@ class MridPaginator:
             raise NoProgressError("the answer has records, but its pagination.max_mrid is null")
         if self.bookmark is None:
             return Step()
+        self.went_back = self.bookmark
         warning = f"the device has no records, but mrid {self.bookmark} has been read before"
         return Step(bookmark=self.bookmark, warning=warning)
 
     def _behind_bookmark(self, max_mrid: int, bookmark: int) -> Step:
         """The logger was wiped or replaced and counts from 1 again, or the service lags behind itself."""
+        self.went_back = bookmark
         behind = f"its newest record is mrid {max_mrid}, but mrid {bookmark} has been read before"
         cheap = max_mrid <= self._page_size
         if not cheap and bookmark - max_mrid <= self._page_size:

@@ -114,9 +114,9 @@ def decode_page(body: Body) -> Page:
     """
     if b"NaN" in body:
         body = _BARE_NAN.sub(b'"value":null', body)
+    if b"\\u0000" in body and _NUL.search(body):
+        raise UnexpectedBodyError("the answer holds what can't be stored: a text with a NUL")
     try:
-        if b"\\u0000" in body and _NUL.search(body):
-            raise UnexpectedBodyError("the answer holds what can't be stored: a text with a NUL")
         return _PAGE_DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # An unknown field, another word that is not JSON, or a fault: the slow way tells them apart.

@@ -122,7 +122,9 @@ class Report:
                 ", ".join(silent),
             )
         back = [
-            f"{device.device_sn} (behind mrid {device.went_back})" for device in self._devices if _went_back(device)
+            f"{device.device_sn} (behind mrid {device.paginator.went_back})"
+            for device in self._devices
+            if _went_back(device)
         ]
         if back:
             self._logger.warning("%d devices whose newest mrid went backwards: %s", len(back), ", ".join(back))
@@ -158,7 +160,7 @@ class Report:
 
 
 def _went_back(device: Device) -> bool:
-    return device.turn.phase is Phase.DONE and device.went_back is not None
+    return device.turn.phase is Phase.DONE and device.paginator.went_back is not None
 
 
 def state(device: Device) -> str:
