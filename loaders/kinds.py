@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.project import loader
+from loaders.project import loader, postgres_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,19 +62,11 @@ def destinations(environments: Environments, warehouse: Warehouse) -> list[Desti
         return Destination(name, version, environments.programs(requirement) / program, config, rows, note)
 
     duckdb = environments.programs("target-duckdb==0.8.0") / "python"
-    place = {
-        "host": warehouse.environment["PGHOST"],
-        "port": warehouse.port,
-        "user": warehouse.environment["PGUSER"],
-        "password": warehouse.password,
-    }
-    database = warehouse.environment["PGDATABASE"]
-    postgres = loader("target-postgres")
     checked = [
         make(
-            postgres["pip_url"],
+            loader("target-postgres")["pip_url"],
             "target-postgres",
-            {**postgres["config"], **place, "database": database, "default_target_schema": "loaders"},
+            postgres_config(warehouse, "loaders"),
             lambda _: _select(warehouse, "loaders"),
         ),
         make(
@@ -101,7 +93,9 @@ def destinations(environments: Environments, warehouse: Warehouse) -> list[Desti
     ]
     # It pins a driver that has no wheel for a newer Python.
     if sys.version_info < (3, 12):
-        config = {**place, "dbname": database, "default_target_schema": "pipelinewise"}
+        config = postgres_config(warehouse, "pipelinewise")
+        config = {name: config[name] for name in ("host", "port", "user", "password", "default_target_schema")}
+        config["dbname"] = warehouse.environment["PGDATABASE"]
         requirement = "pipelinewise-target-postgres==2.1.2"
         checked.append(make(requirement, "target-postgres", config, lambda _: _select(warehouse, "pipelinewise")))
     return checked

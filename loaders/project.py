@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+
+if TYPE_CHECKING:
+    from warehouse.server import Warehouse
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -15,3 +18,14 @@ def loader(name: str) -> dict[str, Any]:
     project = yaml.safe_load((PROJECT / "meltano.yml").read_text(encoding="utf-8"))
     (definition,) = (plugin for plugin in project["plugins"]["loaders"] if plugin["name"] == name)
     return dict(definition)
+
+
+def postgres_config(warehouse: Warehouse, schema: str) -> dict[str, Any]:
+    """The settings that let target-postgres load into a schema of a server: those of meltano.yml, and where it is."""
+    prefix = "TARGET_POSTGRES_"
+    there = {
+        name.removeprefix(prefix).lower(): value
+        for name, value in warehouse.environment.items()
+        if name.startswith(prefix)
+    }
+    return {**loader("target-postgres")["config"], **there, "port": warehouse.port, "default_target_schema": schema}

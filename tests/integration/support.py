@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from loaders.project import loader
+from loaders.project import postgres_config
 from tests.support import TAP, by_key, environment, held
 
 if TYPE_CHECKING:
@@ -153,13 +153,7 @@ class Postgres:
         return by_key([row | {"value": None if row["value"] is None else float(row["value"])} for row in rows])
 
     def _configure(self, more: Mapping[str, object]) -> None:
-        there = {
-            name.removeprefix("TARGET_POSTGRES_").lower(): value
-            for name, value in self.warehouse.environment.items()
-            if name.startswith("TARGET_POSTGRES_")
-        }
-        config = loader("target-postgres")["config"] | there | more
-        config |= {"default_target_schema": self.schema, "port": int(there["port"])}
+        config = {**postgres_config(self.warehouse, self.schema), **more}
         (self.folder / "target.json").write_text(json.dumps(config))
 
     def _file(self, name: str) -> IO[bytes]:

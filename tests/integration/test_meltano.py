@@ -13,6 +13,7 @@ import yaml
 from tap_zentra.emulator import Device, Emulator
 from tests.integration.documents import example
 from tests.integration.support import Postgres, stored
+from tests.support import bookmarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +51,7 @@ def _bookmarks(project: MeltanoProject, state_id: str) -> dict[str, int]:
     outcome = project.meltano("state", "get", state_id)
     _succeeds(outcome)
     state: dict[str, Any] = json.loads(outcome.stdout)["singer_state"]
-    partitions = state["bookmarks"]["readings"]["partitions"]
-    return {part["context"]["device_sn"]: part["replication_key_value"] for part in partitions}
+    return bookmarks(state)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -84,12 +84,12 @@ def test_state_is_listed_shown_and_cleared(project: MeltanoProject, emulator: Em
     state_id = "ci:tap-zentra-to-target-postgres"
 
     listed = project.meltano("state", "list")
-    bookmarks = _bookmarks(project, state_id)
+    kept = _bookmarks(project, state_id)
     _succeeds(project.meltano("state", "clear", "--force", state_id))
     cleared = project.meltano("state", "get", state_id)
 
     assert listed.stdout.split() == [state_id]
-    assert bookmarks == {"z6-00001": 20, "z6-00002": 5}
+    assert kept == {"z6-00001": 20, "z6-00002": 5}
     assert json.loads(cleared.stdout) == {}
 
 

@@ -14,6 +14,7 @@ import psycopg
 import yaml
 from psycopg.rows import dict_row
 
+from loaders.project import loader, postgres_config
 from tap_zentra.settings import SCHEMA
 from tests.support import TAP, by_key, environment
 from warehouse.server import Warehouse
@@ -29,11 +30,10 @@ if TYPE_CHECKING:
 MELTANO = Path(sys.executable).with_name("meltano")
 PROJECT = Path(__file__).resolve().parents[2]
 
+TARGET = "target-postgres"
+
 PARTS = ("tap", "target", "meltano", "database")
 """What can be killed."""
-
-LOADING = {"add_record_metadata": False, "activate_version": False, "use_copy": True, "validate_records": False}
-"""How the target loads, as in this repository's meltano.yml."""
 
 
 class Pipeline:
@@ -70,19 +70,19 @@ class Pipeline:
             "--force",
             f"--state-id-suffix={self.schema}",
             "tap",
-            "target",
+            TARGET,
         ]
         variables = {
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
             "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
-            "TARGET_DEFAULT_TARGET_SCHEMA": self.schema,
+            "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": self.schema,
             "XDG_STATE_HOME": str(self.folder),
         }
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=environment(emulator, **settings) | self._database() | variables,
+                env=environment(emulator, **settings) | self._warehouse.environment | variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -95,9 +95,7 @@ class Pipeline:
 
     def load(self, messages: bytes) -> dict[str, Any]:
         """Let the target load messages, without Meltano; return the last state that it confirms."""
-        names = {name.removeprefix("TARGET_").lower(): value for name, value in self._database().items()}
-        config = {**names, **LOADING, "port": int(names["port"]), "default_target_schema": self.schema}
-        (self.folder / "target.json").write_text(json.dumps(config))
+        (self.folder / "target.json").write_text(json.dumps(postgres_config(self._warehouse, self.schema)))
         done = subprocess.run(
             [self._target, "--config", "target.json"],
             cwd=self.folder,
@@ -144,17 +142,9 @@ class Pipeline:
         """What all runs have said."""
         return (self.folder / "log").read_text(errors="replace")
 
-    def _database(self) -> dict[str, str]:
-        variables = self._warehouse.environment.items()
-        return {
-            name.replace("TARGET_POSTGRES_", "TARGET_"): value
-            for name, value in variables
-            if name.startswith("TARGET_")
-        }
-
 
 def _project(target: Path) -> dict[str, Any]:
-    names = ("host", "port", "user", "password", "database", "default_target_schema")
+    """Return a project of the installed tap and of this repository's target-postgres, installed already too."""
     tap = {
         "name": "tap",
         "namespace": "tap_zentra",
@@ -162,20 +152,13 @@ def _project(target: Path) -> dict[str, Any]:
         "capabilities": ["state"],
         "settings": [{"name": name, "env": f"TAP_ZENTRA_{name.upper()}"} for name in SCHEMA["properties"]],
     }
-    loader = {
-        "name": "target",
-        "namespace": "target",
-        "executable": str(target),
-        "settings": [
-            *({"name": name, "kind": "integer" if name == "port" else "string"} for name in names),
-            *({"name": name, "kind": "boolean", "value": value} for name, value in LOADING.items()),
-        ],
-    }
+    installed = {**loader(TARGET), "executable": str(target)}
+    del installed["pip_url"]
     return {
         "requires_meltano": ">=4.0",
         "project_id": "reliability",
         "environments": [{"name": "prod"}],
-        "plugins": {"extractors": [tap], "loaders": [loader]},
+        "plugins": {"extractors": [tap], "loaders": [installed]},
     }
 
 
