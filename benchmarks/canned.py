@@ -6,7 +6,7 @@ own serial number; no limit holds. The bodies are the emulator's.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send a page."""
-        arrived = datetime.now(timezone.utc).isoformat()
+        arrived = datetime.now(UTC).isoformat()
         params = dict(parse_qsl(urlsplit(self.path).query))
         device_sn = params["device_sn"]
         page = max(0, int(params.get("start_mrid", "0")) - 1) // self.records

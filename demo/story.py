@@ -143,6 +143,7 @@ def _load_twice(demo: Demo) -> None:
     _heading("Second load, after the loggers have made new records")
     for device_sn, records in GROWTH.items():
         demo.service.grow(records, device_sn)
+    demo.service.let_window_pass()
     demo.load()
     _heading("What is in the database")
     demo.look(next(iter(GROWTH)))

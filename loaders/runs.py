@@ -31,6 +31,7 @@ def two_runs(folder: Path) -> list[Messages]:
     with Emulator(FLEET, window=WINDOW) as emulator:
         backfill = _run(emulator, folder, {})
         emulator.grow(NEW_RECORDS)
+        emulator.let_window_pass()
         states = [json.loads(line) for line in backfill.splitlines() if line.startswith('{"type":"STATE"')]
         return [Messages(backfill), Messages(_run(emulator, folder, states[-1]["value"]))]
 

@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -177,7 +177,16 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 class Client:
     """Calls of one account at one server; may be used by many threads, each with its own connection."""
 
-    def __init__(self, *, api_url: str, api_version: str, token: str, timeout: float, user_agent: str) -> None:
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        api_version: str,
+        token: str,
+        timeout: float,
+        user_agent: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Make a client; nothing is called yet.
 
         Args:
@@ -186,11 +195,13 @@ class Client:
             token: The account's token, without the word `Token`.
             timeout: Seconds to wait for a connection, and for each further part of an answer.
             user_agent: What to call ourselves.
+            clock: Monotonic, in seconds.
         """
         self._base = f"{api_url.rstrip('/')}/api/{api_version}"
         self._token = token
         self._timeout = timeout
         self._user_agent = user_agent
+        self._clock = clock
         self._own = threading.local()
         self._sessions: list[_Session] = []
 
@@ -230,7 +241,7 @@ class Client:
         if page.start_mrid is not None:
             parameters["start_mrid"] = page.start_mrid
         if page.start_date is not None:
-            start = datetime.fromtimestamp(page.start_date, tz=timezone.utc)
+            start = datetime.fromtimestamp(page.start_date, tz=UTC)
             parameters["start_date"] = f"{start:%Y-%m-%d %H:%M}"
         if depth:
             parameters["device_depth"] = "true"
@@ -253,7 +264,7 @@ class Client:
 
     def _read(self, answer: BaseHTTPResponse) -> bytearray:
         """Read an answer piece by piece as it comes, so that neither its length nor its slowness is without bound."""
-        deadline = time.monotonic() + PATIENCE * self._timeout
+        deadline = self._clock() + PATIENCE * self._timeout
         body, end = bytearray(_room(answer)), 0
         while piece := answer.read1(PIECE, decode_content=True):
             body[end : end + len(piece)] = piece
@@ -261,7 +272,7 @@ class Client:
             if end > MOST_BYTES:
                 answer.close()
                 raise DeviceRefusedError(f"the answer is longer than {MOST_BYTES // 2**20} MiB")
-            if time.monotonic() > deadline:
+            if self._clock() > deadline:
                 answer.close()
                 raise ServiceFailedError(f"the answer was not complete after {PATIENCE * self._timeout:g} s")
         del body[end:]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -286,7 +286,7 @@ def _extra(metadata: Metadata, reading: Reading) -> dict[str, Any] | None:
 @lru_cache(maxsize=4096)
 def iso_timestamp(seconds: int) -> str:
     """Return a moment, in seconds since 1970, as ISO 8601 in UTC; a page has 2000 of them for 48,000 readings."""
-    return datetime.fromtimestamp(seconds, tz=timezone.utc).isoformat()
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat()
 
 
 _ESCAPE = re.compile(r"\\u(?!0000|[dD][89a-fA-F])([0-9a-fA-F]{4})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tap_zentra.schedule import Phase
@@ -55,7 +55,7 @@ class Report:
         *,
         settings: Settings,
         clock: Callable[[], float],
-        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Make a report on devices that change while the run goes on.
 
@@ -141,7 +141,7 @@ class Report:
         return duration(max(0.0, self._now().timestamp() - device.newest))
 
     def _row(self, device: Device) -> tuple[str, ...]:
-        newest = None if device.newest is None else datetime.fromtimestamp(device.newest, tz=timezone.utc)
+        newest = None if device.newest is None else datetime.fromtimestamp(device.newest, tz=UTC)
         if device.turn.phase is Phase.DONE and device.mrids is None:
             mrids = "nothing new"
         else:

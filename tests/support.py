@@ -7,12 +7,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from tap_zentra.emulator import Device, Emulator
+from tap_zentra.emulator import Answer, Device, Emulator, Fault, Request
 from tap_zentra.schemas import READINGS_KEY
 
 if TYPE_CHECKING:
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 
 TAP = Path(sys.executable).with_name("tap-zentra")
 TOKEN = "secret-0123456789abcdef0123456789abcdef"
+
+PATIENCE = 900.0
+"""Seconds after which a process hangs, on whichever machine; nothing that works as it should comes near."""
+
+WINDOW = 0.1
+"""Seconds that stand for the service's minute."""
+
+HOUR = 3600.0
+"""A window that no run can wait for: a call that it forbids is made only after `let_window_pass`."""
 
 Key = tuple[Any, ...]
 Rows = dict[Key, dict[str, Any]]
@@ -94,14 +104,59 @@ def held(emulator: Emulator, *device_sns: str) -> Rows:
 
 
 @contextlib.contextmanager
-def emulators(**defaults: Any) -> Iterator[Callable[..., Emulator]]:
-    """Lend a function that starts emulators, with some defaults for their options; all stop in the end."""
+def emulators() -> Iterator[Callable[..., Emulator]]:
+    """Lend a function that starts emulators; all stop in the end.
+
+    Their window is short, and what the account may do in it more than any test does, unless a test says otherwise.
+    """
+    usual: dict[str, Any] = {"token": TOKEN, "window": WINDOW, "user_limit": 10_000}
     with contextlib.ExitStack() as running:
 
         def start(*devices: Device, **options: Any) -> Emulator:
-            return running.enter_context(Emulator(devices, **{"token": TOKEN, **defaults, **options}))
+            return running.enter_context(Emulator(devices, **(usual | options)))
 
         yield start
+
+
+class Gate:
+    """A fault that holds back the answers from some call on, so that a test can act while a run waits for them.
+
+    Attributes:
+        reached: Set when the first call that is held back has arrived.
+    """
+
+    def __init__(self, emulator: Emulator, first_held: int) -> None:
+        self.reached = threading.Event()
+        self._emulator = emulator
+        self._first_held = first_held
+        self._opened = threading.Event()
+        self._lock = threading.Lock()
+        self._calls = 0
+
+    def __call__(self, request: Request) -> Answer:
+        """Return the right answer, maybe after the gate was opened."""
+        with self._lock:
+            self._calls += 1
+            is_held = self._calls >= self._first_held
+        if is_held:
+            self.reached.set()
+            self._opened.wait()
+        return self._emulator.answer(request)
+
+    def open(self) -> None:
+        """Let all answers go, now and from now on."""
+        self._opened.set()
+
+
+@contextlib.contextmanager
+def gate(emulator: Emulator, *, first_held: int) -> Iterator[Gate]:
+    """Hold an emulator's answers back from the n-th call on; in the end they all go."""
+    closed = Gate(emulator, first_held)
+    emulator.fail(Fault(closed))
+    try:
+        yield closed
+    finally:
+        closed.open()
 
 
 def environment(emulator: Emulator, **settings: object) -> dict[str, str]:
@@ -131,7 +186,8 @@ class Tap:
         return [str(TAP), "--config", "ENV", *arguments]
 
     def sync(self, emulator: Emulator, *arguments: str, state: dict[str, Any] | None = None, **settings: object) -> Run:
-        """Run a sync to its end."""
+        """Run a sync to its end, a window after any call before it."""
+        emulator.let_window_pass()
         return self.run(environment(emulator, **settings), *arguments, state=state)
 
     def run(self, variables: dict[str, str], *arguments: str, state: dict[str, Any] | None = None) -> Run:
@@ -142,17 +198,19 @@ class Tap:
             env=variables,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
             check=False,
         )
         return Run(done.returncode, done.stdout, done.stderr)
 
     @contextlib.contextmanager
-    def started(self, emulator: Emulator, **settings: object) -> Iterator[Started]:
-        """Start a sync whose output the test reads itself; its log goes to a file."""
+    def started(
+        self, emulator: Emulator, *, state: dict[str, Any] | None = None, **settings: object
+    ) -> Iterator[Started]:
+        """Start a sync whose output the test reads itself; its log goes to a file, and a test that fails ends it."""
         with (self.folder / "stderr").open("w") as stderr:
             process = subprocess.Popen(
-                self.command(),
+                self.command(state=state),
                 cwd=self.folder,
                 env=environment(emulator, **settings),
                 stdout=subprocess.PIPE,
@@ -160,7 +218,11 @@ class Tap:
                 text=True,
             )
             with process:
-                yield cast("Started", process)
+                try:
+                    yield cast("Started", process)
+                except BaseException:
+                    process.kill()
+                    raise
 
     @property
     def stderr(self) -> str:

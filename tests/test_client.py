@@ -7,6 +7,7 @@ import json
 import socket
 import socketserver
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -56,6 +57,7 @@ class _Service:
     def __init__(self) -> None:
         self.answers: Iterator[_Answer | Exception] = iter(())
         self.requests: list[requests.PreparedRequest] = []
+        self.connections: list[tuple[int, requests.adapters.HTTPAdapter]] = []
         self.options: list[dict[str, Any]] = []
 
     def answer_with(self, *answers: _Answer | Exception) -> None:
@@ -67,6 +69,7 @@ class _Service:
     ) -> requests.Response:
         """Take the place of a connection."""
         self.requests.append(request)
+        self.connections.append((threading.get_ident(), adapter))
         self.options.append(options)
         answer = next(self.answers)
         if isinstance(answer, Exception):
@@ -207,18 +210,28 @@ def test_a_netrc_file_does_not_replace_the_token(
 
 
 def test_each_thread_has_its_own_connection(service: _Service) -> None:
-    """One client serves many threads at one time."""
-    service.answer_with(*(_Answer(200, str(number).encode()) for number in range(4)))
+    """One client serves many threads at one time: each keeps its connections, and has none of another's."""
+    service.answer_with(*(_Answer(200, str(number).encode()) for number in range(8)))
     client = _client()
     bodies: list[Body] = []
-    threads = [threading.Thread(target=lambda: bodies.append(_get(client))) for _ in range(4)]
+    together = threading.Barrier(4)
+
+    def call_twice() -> None:
+        for _ in range(2):
+            together.wait()
+            bodies.append(_get(client))
+
+    threads = [threading.Thread(target=call_twice) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert sorted(bodies) == [b"0", b"1", b"2", b"3"]
-    assert service.tokens == [f"Token {TOKEN}"] * 4
+    assert sorted(bodies) == [str(number).encode() for number in range(8)]
+    assert service.tokens == [f"Token {TOKEN}"] * 8
+    # Four pairs of a thread and its connections, each of which has made two calls.
+    assert sorted(Counter(service.connections).values()) == [2] * 4
+    assert len({adapter for _, adapter in service.connections}) == 4
 
 
 # What comes back

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from tap_zentra.client import DeviceRefusedError, LockedOutError, ServiceFailedE
 from tap_zentra.fleet import Device, DevicePage, Fleet
 from tap_zentra.pagination import MridPaginator, PageRequest, Step
 from tap_zentra.schedule import Phase, Schedule
+from tests.support import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 PAGE_SIZE = 10
 WINDOW = 1e-6
 """Seconds: so little that nothing waits."""
+
+HANGS = 60.0
+"""Seconds after which a program that should not wait is found to wait; a right one is never waited for so long."""
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -31,7 +36,7 @@ def no_thread_is_left() -> Any:
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
-        thread.join(10)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
@@ -74,6 +79,7 @@ def _fleet(
     max_attempts: int = 3,
     device_call_limit: int = 1,
     bookmark: int | None = 0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Fleet:
     limits = CallLimits(user_limit=10**6, device_limit=10**6, window=WINDOW)
     schedule = Schedule(
@@ -92,6 +98,7 @@ def _fleet(
         threads=threads,
         device_call_limit=device_call_limit,
         logger=logging.getLogger("tap-zentra"),
+        clock=clock,
     )
 
 
@@ -338,7 +345,8 @@ def test_a_refused_token_stops_all_with_one_call() -> None:
         {f"z6-{number}": 25 for number in range(20)},
         z6_0=[TokenRefusedError("the service refuses the token (401 Unauthorized: Invalid token.)")],
     )
-    fleet = _fleet(list(service.newest), service.fetch, threads=16)
+    # By this clock the first call's head start lasts until its answer is there.
+    fleet = _fleet(list(service.newest), service.fetch, threads=16, clock=lambda: 0.0)
 
     assert _read(fleet) == {device_sn: [] for device_sn in service.newest}
     assert str(fleet.token_error) == "the service refuses the token (401 Unauthorized: Invalid token.)"
@@ -380,27 +388,34 @@ def test_stopping_before_the_start_reads_nothing() -> None:
 
 
 def test_stopping_does_not_wait_for_a_call_that_hangs() -> None:
-    """A service that does not answer can't keep a run from ending."""
-    answers, hangs = threading.Event(), threading.Event()
+    """A service that does not answer can't keep a run from ending: the pages end while the call is under way."""
+    hangs, let_go, ended = threading.Event(), threading.Event(), threading.Event()
+    service = _Service({"z6-1": 10, "z6-2": 10})
 
     def fetch(device_sn: str, page: PageRequest, on_sent: Callable[[], None]) -> bytes:
         if device_sn == "z6-2":
             hangs.set()
-            answers.wait(10)
-        return _Service({"z6-1": 10, "z6-2": 10}).fetch(device_sn, page, on_sent)
+            let_go.wait()
+        return service.fetch(device_sn, page, on_sent)
 
     fleet = _fleet(["z6-1", "z6-2"], fetch)
-    pages = []
-    for page in fleet.pages(_nothing):
-        pages.append(page.device.device_sn)
-        hangs.wait(10)
-        fleet.stop()
-    ended_before_the_answer = not answers.is_set()
-    answers.set()
+    pages: list[str] = []
 
-    assert ended_before_the_answer
+    def read() -> None:
+        for page in fleet.pages(_nothing):
+            pages.append(page.device.device_sn)
+            hangs.wait()
+            fleet.stop()
+        ended.set()
+
+    threading.Thread(target=read).start()
+    ended_while_it_hung = ended.wait(HANGS)
+    phases = [device.turn.phase for device in fleet.devices]
+    let_go.set()
+
+    assert ended_while_it_hung
     assert pages == ["z6-1"]
-    assert [device.turn.phase for device in fleet.devices] == [Phase.DONE, Phase.CALLED]
+    assert phases == [Phase.DONE, Phase.CALLED]
 
 
 def test_a_reader_that_goes_away_ends_the_calls() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -52,7 +52,7 @@ class _Told:
             logging.getLogger("tap-zentra"),
             settings=settings or _settings(),
             clock=lambda: self.now,
-            now=lambda: datetime.fromtimestamp(NOON + 900, tz=timezone.utc),
+            now=lambda: datetime.fromtimestamp(NOON + 900, tz=UTC),
         )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from tap_zentra.writer import OutputClosedError, Writer
 
-EXTRACTED = datetime(2026, 1, 31, 12, 0, 0, 5, tzinfo=timezone.utc)
+EXTRACTED = datetime(2026, 1, 31, 12, 0, 0, 5, tzinfo=UTC)
 RECORDS: list[dict[str, Any]] = [
     {"device_sn": "z6-1", "mrid": 112799, "value": 17.4, "units": "°C", "error_flag": False, "extra": None},
     {"device_sn": "z6-1", "mrid": 2**63 - 1, "value": 1, "units": None, "extra": {"b": [1, {"c": 'quote " and \\'}]}},
@@ -30,7 +30,7 @@ def _lines(output: bytes) -> list[dict[str, Any]]:
     messages = [json.loads(line) for line in output.decode().split("\n")[:-1]]
     for message in messages:
         if "time_extracted" in message:
-            message["time_extracted"] = datetime.fromisoformat(message["time_extracted"].replace("Z", "+00:00"))
+            message["time_extracted"] = datetime.fromisoformat(message["time_extracted"])
     return messages
 
 

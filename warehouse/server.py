@@ -21,8 +21,7 @@ from warehouse.programs import WarehouseError, find_account
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from warehouse.programs import Account
 
@@ -232,7 +231,7 @@ class Warehouse:
                 raise WarehouseError(f"PostgreSQL does not start in {self.folder}: {_last_words(self._log)}")
             time.sleep(0.02)
         try:
-            psycopg.connect(self.dsn, connect_timeout=10).close()
+            psycopg.connect(self.dsn, connect_timeout=int(START_TIMEOUT)).close()
         except psycopg.OperationalError as error:
             raise WarehouseError(f"The warehouse lets nobody in: {' '.join(str(error).split())}") from error
 

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tap_zentra.emulator.chance import number
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
-    from typing import TextIO
-
-    from typing_extensions import Self
+    from typing import Self, TextIO
 
     from tap_zentra.emulator.devices import Device
     from tap_zentra.emulator.limits import RetryAfter
@@ -86,6 +84,7 @@ class Emulator:
         if len(self._held) < len(self.devices):
             raise ValueError("two devices have the same serial number")
         self._changing = threading.Lock()
+        self._happened = threading.Condition()
         self._faults = Faults(self.faults, self.fault_rate, self.fault_kinds, self.seed)
         limits = CallLimits(
             window=self.window,
@@ -181,6 +180,15 @@ class Emulator:
         """Let a fault happen from now on."""
         self._faults.add(fault)
 
+    def let_window_pass(self) -> None:
+        """Let the limits forget the calls so far; other processes `POST` to `/control/let-window-pass`."""
+        self._service.let_window_pass()
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that calls, or changes of the devices, bring about, however long that takes."""
+        with self._happened:
+            self._happened.wait_for(condition)
+
     def answer(self, request: Request) -> Answer:
         """Return the right answer to a call, without limits and faults, for faults that alter it."""
         return self._service.answer(request)
@@ -188,9 +196,15 @@ class Emulator:
     def _change(self, device_sn: str, change: Callable[[Device], Device]) -> None:
         with self._changing:
             self._held[device_sn] = change(self._held[device_sn])
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._happened:
+            self._happened.notify_all()
 
     def _on_call(self, call: Call) -> None:
         self._calls.append(call)
+        self._tell()
         if self._log is not None:
             self._log.write(json.dumps(_log_line(call)) + "\n")
 
@@ -223,7 +237,7 @@ def _token(seed: int) -> str:
 def _log_line(call: Call) -> dict[str, object]:
     arrived = time.time() - (time.monotonic() - call.arrived)
     return {
-        "time": datetime.fromtimestamp(arrived, timezone.utc).isoformat(timespec="milliseconds"),
+        "time": datetime.fromtimestamp(arrived, UTC).isoformat(timespec="milliseconds"),
         "device_sn": call.device_sn,
         "status": call.status,
         "injected": call.injected,

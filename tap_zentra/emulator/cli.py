@@ -39,6 +39,7 @@ def group() -> None:
     """Run a ZENTRA Cloud on this machine, to try tap-zentra out without an account.
 
     It answers as METER's service does, with made-up weather, and is as strict about how often it may be called.
+    A POST to its address /control/let-window-pass lets it forget the calls so far, as if the minute were over.
     """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from functools import cached_property
 from itertools import chain, cycle, islice
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +14,7 @@ from tap_zentra.emulator.sensors import PROFILE_STATION, STANDARD_STATION, Senso
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-FIRST_MOMENT = datetime(2026, 1, 1, tzinfo=timezone.utc)
+FIRST_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 MAX_OFFSET = 14 * 3600
 """Seconds that local time may be ahead of UTC, or behind it."""

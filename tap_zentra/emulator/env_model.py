@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,7 +22,7 @@ MM_PER_INCH = 25.4
 ALFALFA = 1.2
 """ETr is about a fifth above ETo."""
 
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc).date()
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
 
 
 def model_body(device: Device, seed: int, query: ModelQuery) -> bytes:

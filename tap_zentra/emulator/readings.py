@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -150,7 +150,7 @@ def rows(device: Device, seed: int) -> Iterator[dict[str, object]]:
         moment = _moment(device, place, mrid)
         time = {
             "mrid": mrid,
-            "timestamp_utc": datetime.fromtimestamp(moment.timestamp, timezone.utc).isoformat(),
+            "timestamp_utc": datetime.fromtimestamp(moment.timestamp, UTC).isoformat(),
             "local_datetime": moment.local,
             "tz_offset": device.tz_offset,
         }

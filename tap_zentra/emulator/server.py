@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import selectors
 import socket
 import struct
 import threading
@@ -18,6 +19,7 @@ from aiohttp import web
 
 from tap_zentra.emulator.bodies import PARAMETERS
 from tap_zentra.emulator.messages import Answer, Request
+from tap_zentra.emulator.service import CONTROL_ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,8 +35,10 @@ LINGER = "hh" if os.name == "nt" else "ii"
 """How C's `struct linger` is laid out."""
 
 BEAT = 0.005
-TURNS = 3
-"""Every `BEAT` seconds the event loop notes the time; the last so many notes tell whether it is punctual."""
+"""Seconds. The event loop looks for what has arrived at least so often."""
+
+TURNS = 8
+"""Turns of the event loop from a connection's arrival to its call's being handled, at most."""
 
 BUILDERS = 2
 """Threads that build answers. More would not build faster, and keep the arriving calls waiting."""
@@ -79,9 +83,9 @@ class Server:
         self._latency = latency
         self._on_call = on_call
         self._started: Future[int] = Future()
-        self._loop = asyncio.new_event_loop()
+        self._selector = _NotingSelector()
+        self._loop = asyncio.SelectorEventLoop(self._selector)
         self._stopping = asyncio.Event()
-        self._beats = deque([math.inf] * TURNS, maxlen=TURNS)
         self._builders = ThreadPoolExecutor(BUILDERS, "zentra-emulator-builder")
         self._thread = threading.Thread(target=self._run, name="zentra-emulator")
 
@@ -106,6 +110,7 @@ class Server:
 
     async def _serve(self) -> None:
         application = web.Application()
+        application.router.add_post(CONTROL_ADDRESS, self._let_window_pass)
         application.router.add_get("/{path:.*}", self._handle, allow_head=False)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOPPING)
         await runner.setup()
@@ -120,16 +125,19 @@ class Server:
         await runner.cleanup()
 
     def _beat(self) -> None:
-        self._beats.append(time.monotonic())
         self._loop.call_later(BEAT, self._beat)
 
     def _lateness(self, now: float) -> float:
         """Return how much earlier than now a call may have come: a busy machine lets this one notice it late.
 
-        A call passes through some turns of the event loop before it is handled; this is what they took longer than
-        they do on an idle machine.
+        A call passes through some turns of the event loop before it is handled, so it can't have come before the
+        first of them began. What the turns take on an idle machine does not count.
         """
-        return max(0.0, now - self._beats[0] - 2 * TURNS * BEAT)
+        return max(0.0, now - self._selector.looked_at[0] - TURNS * BEAT)
+
+    async def _let_window_pass(self, _request: web.Request) -> web.Response:
+        self._service.let_window_pass()
+        return web.Response(status=204)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         arrived = time.monotonic()
@@ -162,6 +170,22 @@ class Server:
             await self._stopping.wait()
         _reset(request)
         return web.Response()
+
+
+class _NotingSelector(selectors.DefaultSelector):
+    """Notes when it looks for what has arrived.
+
+    Attributes:
+        looked_at: The last `TURNS` moments, in seconds of `time.monotonic`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked_at = deque([math.inf] * TURNS, maxlen=TURNS)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.looked_at.append(time.monotonic())
+        return super().select(timeout)
 
 
 async def _cut(request: web.Request, answer: Answer) -> web.StreamResponse:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 VERSIONS = ("v4", "v3")
 READINGS = tuple(f"/api/{version}/get_readings/" for version in VERSIONS)
 ENV_MODEL = tuple(f"/api/{version}/get_env_model_data/" for version in VERSIONS)
+CONTROL_ADDRESS = "/control/let-window-pass"
+"""A `POST` to this address, which the real service does not have, lets a window pass at once."""
 
 
 class Reception(NamedTuple):
@@ -71,6 +73,11 @@ class Service:
         self._faults = faults
         self._window = window
         self._retry_after = retry_after
+        self._skipped = 0.0
+
+    def let_window_pass(self) -> None:
+        """Let the limits forget the calls so far, as if a whole window had passed since the last one."""
+        self._skipped += self._window
 
     def receive(self, request: Request) -> Reception:
         """Decide at once, in the order of arrival, what becomes of a call; building its answer may wait.
@@ -108,7 +115,7 @@ class Service:
         return None
 
     def _over_limit(self, request: Request) -> Answer | None:
-        refusal = self._limits.admit(request.device_sn, request.arrived, late=request.late)
+        refusal = self._limits.admit(request.device_sn, request.arrived + self._skipped, late=request.late)
         if refusal is None:
             return None
         return error(429, refusal.detail, refusal.headers(self._retry_after, request.time))
@@ -127,7 +134,7 @@ class Service:
     def _lock(self, fault: Fault, request: Request) -> Answer:
         seconds = fault.seconds or math.ceil(self._window)
         device_sn = None if fault.kind == "lockout-account" else request.device_sn
-        refusal = self._limits.lock(device_sn, seconds, request.arrived)
+        refusal = self._limits.lock(device_sn, seconds, request.arrived + self._skipped)
         form: RetryAfter = "date" if self._retry_after == "date" else "seconds"
         silent = fault.kind == "lockout-silent"
         return error(429, refusal.detail, refusal.headers("none" if silent else form, request.time))

@@ -15,11 +15,11 @@ import pytest
 from demo.story import GROWTH, RECORDS
 from tap_zentra.emulator import fleet
 from tests.integration.projects import REPOSITORY, copy_repository
+from tests.support import PATIENCE
 
 pytestmark = pytest.mark.warehouse
 
 COMMAND = (sys.executable, "-m", "demo")
-TIMEOUT = 600
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def _processes_of(project: Path) -> list[str]:
 
 
 def _tell(project: Path) -> str:
-    answer = subprocess.run(COMMAND, cwd=project, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    answer = subprocess.run(COMMAND, cwd=project, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return answer.stdout
@@ -80,7 +80,7 @@ def test_an_interruption_leaves_nothing_running(project: Path, number: signal.Si
         if line.startswith("== First load"):
             break
     process.send_signal(number)
-    _, errors = process.communicate(timeout=TIMEOUT)
+    _, errors = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 128 + number
     assert "Traceback" not in errors

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_zentra.emulator.cli import main
+from tests.support import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,7 +128,7 @@ def test_run_forwards_signals(tmp_path: Path) -> None:
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGTERM)
 
-        assert process.wait(10) == 5
+        assert process.wait(PATIENCE) == 5
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
@@ -142,7 +143,7 @@ def test_serve_tells_how_to_read_from_it_and_ends_cleanly(number: signal.Signals
         process.send_signal(number)
         rest = process.stdout.read()
 
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
     assert told[0].startswith("ZENTRA Cloud emulator at http://127.0.0.1:")
     assert told[1].startswith("Token: ")
     assert "  and 2 more\n" in told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -48,7 +48,7 @@ def test_a_wiped_device_counts_from_one_and_goes_on_in_time() -> None:
 
 def test_the_first_record_at_a_moment_is_not_before_it() -> None:
     """A moment between two records belongs to the later one, a moment before all records to the first."""
-    device = Device("z6-1", start=datetime.fromtimestamp(1000, timezone.utc), interval=60, first_mrid=7)
+    device = Device("z6-1", start=datetime.fromtimestamp(1000, UTC), interval=60, first_mrid=7)
 
     assert [device.first_mrid_at(moment) for moment in (0, 1000, 1000.5, 1060, 1061)] == [7, 7, 8, 8, 9]
 

@@ -8,18 +8,20 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import yaml
+
+from tests.support import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tap_zentra.emulator import Emulator
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARTS = ("tap_zentra", "LICENSE", "README.md", "meltano.yml", "pyproject.toml")
 PROGRAMS = Path(sys.executable).parent
-PATIENCE = 600.0
-"""Seconds for what takes some ten, on a machine that does a lot else."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class MeltanoProject:
         """Run Meltano to its end; when it fails, the test that does not expect it shows the log."""
         return self.bash('exec meltano --log-format=uncolored "$@"', *arguments, **variables)
 
+    def sync(self, emulator: Emulator, *arguments: str, **variables: str) -> Outcome:
+        """Run Meltano to its end with an emulator in the service's place, a window after any call before."""
+        emulator.let_window_pass()
+        return self.meltano(*arguments, **{**emulator.environment, **variables})
+
     def bash(self, script: str, *arguments: str, **variables: str) -> Outcome:
         """Run a script as a CI's runner does: it ends at the first command that fails, also within a pipe."""
         done = subprocess.run(
@@ -59,6 +66,18 @@ class MeltanoProject:
             check=False,
         )
         return Outcome(done.returncode, done.stdout, done.stdout + done.stderr)
+
+    def start(self, log: IO[bytes], *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+        """Start Meltano, which writes what it says into a file."""
+        return subprocess.Popen(
+            (PROGRAMS / "meltano", "--log-format=uncolored", *arguments),
+            cwd=self.folder,
+            env=self._environment() | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
     def change(self, plugin: str, **keys: Any) -> None:
         """Write into meltano.yml what a user would: keys of one plugin."""

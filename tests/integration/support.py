@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import psycopg
@@ -15,7 +14,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from loaders.project import postgres_config
-from tests.support import TAP, by_key, environment, held
+from tests.support import PATIENCE, TAP, by_key, environment, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from warehouse.server import Warehouse
 
 State = dict[str, Any]
-
-PATIENCE = 120.0
-"""Seconds for what takes a few, on a machine that does a lot else."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,8 @@ class Postgres:
     def loading(
         self, emulator: Emulator, *, state: State | None = None, batch_size: int | None = None, **settings: int
     ) -> Iterator[Pipe]:
-        """Start `tap | target`; both are gone in the end, whatever the test does."""
+        """Start `tap | target`, a window after any call before; both are gone in the end, whatever the test does."""
+        emulator.let_window_pass()
         (self.folder / "state.json").write_text(json.dumps(state or {}))
         self._configure({} if batch_size is None else {"batch_size_rows": batch_size})
         with self._file("tap.log") as tap_log, self._file("target.log") as target_log, self._file("states") as states:
@@ -120,6 +117,38 @@ class Postgres:
         """Run `tap | target` to its end."""
         with self.loading(emulator, state=state, batch_size=batch_size, **settings) as pipe:
             return pipe.wait()
+
+    def load_messages(self, messages: bytes) -> State:
+        """Let the target load what a tap has written before; return the last state that it confirms."""
+        self._configure({})
+        done = subprocess.run(
+            (self.target, "--config", "target.json"),
+            cwd=self.folder,
+            input=messages,
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        confirmed: State = json.loads(done.stdout.splitlines()[-1])
+        return confirmed
+
+    @contextmanager
+    def storing(self) -> Iterator[Callable[[], None]]:
+        """Lend a function that waits until something is stored in the table, which must be there already."""
+        with self.connect() as connection:
+            name = sql.Identifier(self.schema, "tell")
+            tell = "create or replace function {} () returns trigger language plpgsql as {}"
+            body = sql.Literal(f"begin notify {self.schema}; return null; end")
+            connection.execute(sql.SQL(tell).format(name, body))
+            when = "create or replace trigger tell after insert or update on {} execute function {} ()"
+            connection.execute(sql.SQL(when).format(self.table, name))
+            connection.execute(sql.SQL("listen {}").format(sql.Identifier(self.schema)))
+
+            def wait() -> None:
+                assert list(connection.notifies(timeout=PATIENCE, stop_after=1))
+
+            yield wait
 
     @property
     def table(self) -> sql.Identifier:
@@ -160,19 +189,12 @@ class Postgres:
         return (self.folder / name).open("wb")
 
 
-def stored(emulator: Emulator) -> Rows:
-    """Return all readings that an emulator holds, as PostgreSQL should give them back."""
-    return by_key([row | {"timestamp_utc": _moment(row["timestamp_utc"])} for row in held(emulator).values()])
+def stored(emulator: Emulator, *device_sns: str) -> Rows:
+    """Return the readings that an emulator holds, of some devices or of all, as PostgreSQL should give them back."""
+    rows = held(emulator, *device_sns).values()
+    return by_key([row | {"timestamp_utc": _moment(row["timestamp_utc"])} for row in rows])
 
 
 def _moment(text: str) -> datetime:
     """The column has no zone; what it holds is UTC."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc).replace(tzinfo=None)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for something that other processes bring about."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
+    return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)

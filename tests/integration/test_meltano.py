@@ -60,27 +60,27 @@ def test_a_command_loads_first_everything_then_the_new_and_again_everything_on_r
 ) -> None:
     """First run: all; next run: what is new; with --full-refresh: all again. The table is right after each."""
     (before, after, _) = COMMANDS[name]
-    variables = {**emulator.environment, "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
+    schema = {"TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
 
-    _succeeds(project.meltano(*before, *after, **variables))
+    _succeeds(project.sync(emulator, *before, *after, **schema))
     assert postgres.rows() == stored(emulator)
 
     first = _requested(emulator)
     emulator.grow(3, "z6-00002")
-    _succeeds(project.meltano(*before, *after, **variables))
+    _succeeds(project.sync(emulator, *before, *after, **schema))
     assert postgres.rows() == stored(emulator)
     second = _requested(emulator)
     assert second - first == {"z6-00002": 3}
 
-    _succeeds(project.meltano(*before, "--full-refresh", *after, **variables))
+    _succeeds(project.sync(emulator, *before, "--full-refresh", *after, **schema))
     assert postgres.rows() == stored(emulator)
     assert _requested(emulator) - second == {"z6-00001": 20, "z6-00002": 8}
 
 
 def test_state_is_listed_shown_and_cleared(project: MeltanoProject, emulator: Emulator, postgres: Postgres) -> None:
     """A job's state has its environment's name, is one bookmark for each device, and is forgotten on request."""
-    variables = {**emulator.environment, "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
-    _succeeds(project.meltano("--environment=ci", "run", "zentra-to-postgres", **variables))
+    schema = {"TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
+    _succeeds(project.sync(emulator, "--environment=ci", "run", "zentra-to-postgres", **schema))
     state_id = "ci:tap-zentra-to-target-postgres"
 
     listed = project.meltano("state", "list")
@@ -108,7 +108,7 @@ def test_a_selection_and_stream_maps_shape_what_is_loaded(project: MeltanoProjec
     """The README's example: a column is missing, the table and a column are renamed, a filter drops rows."""
     project.change("tap-zentra", **yaml.safe_load(example("shape")))
 
-    outcome = project.meltano("run", "tap-zentra", "target-jsonl", **emulator.environment)
+    outcome = project.sync(emulator, "run", "tap-zentra", "target-jsonl")
 
     _succeeds(outcome)
     lines = (project.folder / "output" / "water.jsonl").read_text(encoding="utf-8").splitlines()
@@ -122,7 +122,7 @@ def test_metadata_make_a_run_read_everything_each_time(project: MeltanoProject, 
     """With the replication method FULL_TABLE in `metadata` bookmarks do not count."""
     project.change("tap-zentra", metadata={"readings": {"replication-method": "FULL_TABLE"}})
     for _ in range(2):
-        _succeeds(project.meltano("run", "tap-zentra", "target-jsonl", **emulator.environment))
+        _succeeds(project.sync(emulator, "run", "tap-zentra", "target-jsonl"))
 
     assert _requested(emulator) == {"z6-00001": 40, "z6-00002": 10}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from tap_zentra.emulator import Device, Emulator
 from tests.integration.projects import PROGRAMS, REPOSITORY, MeltanoProject
 from tests.integration.support import Postgres, stored
+from tests.support import PATIENCE, gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,27 +49,31 @@ def test_two_accounts_are_loaded_side_by_side(
     scaled: MeltanoProject, emulate: Emulate, environments: Environments, postgres: Postgres
 ) -> None:
     """Both fleets are read at the same time into one table, which then equals both services."""
-    # A backfill of some seconds each, so that runs that are started together do meet.
-    north = emulate(Device("z6-00001", records=40), Device("z6-00002", records=10), window=1.0, seed=1)
-    south = emulate(Device("z6-00101", records=40), Device("z6-00102", records=10), window=1.0, seed=2)
+    north = emulate(Device("z6-00001", records=40), Device("z6-00002", records=10), seed=1)
+    south = emulate(Device("z6-00101", records=40), Device("z6-00102", records=10), seed=2)
     variables = {
         **_settings("ZENTRA_NORTH", north),
         **_settings("ZENTRA_SOUTH", south),
-        "TAP_ZENTRA_PAGE_SIZE": "4",
         "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema,
         "DAGSTER_HOME": str(scaled.folder / "dagster"),
         "PATH": os.pathsep.join((str(environments.programs(DAGSTER)), str(PROGRAMS), os.environ["PATH"])),
     }
     first = scaled.meltano("run", "zentra-north", "target-postgres", **variables)
     assert first.exit_code == 0, first.log
-    calls = len(north.calls)
     north.grow(40)
+    north.let_window_pass()
 
-    done = scaled.bash("exec dagster job execute -f orchestration/definitions.py -j fleets", **variables)
+    command = "exec dagster job execute -f orchestration/definitions.py -j fleets"
+    # Neither gets an answer before both have called.
+    with gate(north, first_held=1) as northern, gate(south, first_held=1) as southern, ThreadPoolExecutor() as threads:
+        running = threads.submit(scaled.bash, command, **variables)
+        both_have_called = northern.reached.wait(PATIENCE) and southern.reached.wait(PATIENCE)
+        northern.open()
+        southern.open()
+        done = running.result()
 
+    assert both_have_called
     assert done.exit_code == 0, done.log
     assert postgres.rows() == stored(north) | stored(south)
-    times = [[call.arrived for call in calls] for calls in (north.calls[calls:], south.calls)]
-    assert max(map(min, times)) < min(map(max, times))
     assert sum(call.records for call in north.calls) == 130
     assert north.token not in done.log

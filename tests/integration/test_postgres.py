@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +12,13 @@ from tap_zentra.emulator import Device, Emulator
 from tap_zentra.emulator.sensors import PROFILE_STATION
 from tap_zentra.schemas import READINGS_KEY
 from tests.integration.documents import column_types
-from tests.integration.support import Postgres, stored, wait_until
-from warehouse.server import Warehouse
+from tests.integration.support import Postgres, State, stored
+from tests.support import gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
+
+    from tests.integration.support import Load, Pipe
 
     Emulate = Callable[..., Emulator]
 
@@ -32,12 +33,6 @@ FLEET = (
 # Pages, and batches of the target, small enough that a load has a middle.
 PAGE_SIZE = 20
 BATCH_SIZE = 500
-
-
-@pytest.fixture
-def long_fleet(emulate: Emulate) -> Emulator:
-    """Two devices whose backfill takes some windows: time enough to break it off."""
-    return emulate(Device("z6-00001", records=120), Device("z6-00002", records=60))
 
 
 def test_the_table_is_what_an_analyst_expects(emulate: Emulate, postgres: Postgres) -> None:
@@ -92,58 +87,73 @@ def test_lookback_updates_the_rows_that_are_there(emulate: Emulate, postgres: Po
     assert postgres.count() == before
 
 
-def test_a_load_whose_tap_dies_is_completed_by_the_next(long_fleet: Emulator, postgres: Postgres) -> None:
-    """When the tap is killed, maybe within a line, the next load goes on from the state that came through."""
-    with postgres.loading(long_fleet, page_size=PAGE_SIZE, batch_size=BATCH_SIZE) as pipe:
-        wait_until(lambda: postgres.count() > 0)
-        pipe.tap.kill()
-        broken = pipe.wait()
+def test_a_load_whose_tap_dies_is_completed_by_the_next(emulate: Emulate, postgres: Postgres) -> None:
+    """When the tap is killed, the next load goes on from the state that came through."""
+    half = HalfLoaded(emulate(*LONG_FLEET), postgres)
+    broken = half.break_off(lambda pipe: pipe.tap.kill())
 
     assert broken.tap == -signal.SIGKILL
-    assert 0 < postgres.count() < len(stored(long_fleet))
-    _complete(long_fleet, postgres, broken.state)
+    half.require_completion(broken.state)
 
 
-def test_a_load_whose_target_dies_is_completed_by_the_next(long_fleet: Emulator, postgres: Postgres) -> None:
+def test_a_load_whose_target_dies_is_completed_by_the_next(emulate: Emulate, postgres: Postgres) -> None:
     """When the target is killed, the tap ends with an error, and what is loaded again is not doubled."""
-    with postgres.loading(long_fleet, page_size=PAGE_SIZE, batch_size=BATCH_SIZE) as pipe:
-        wait_until(lambda: postgres.count() > 0)
-        pipe.target.kill()
-        broken = pipe.wait()
+    half = HalfLoaded(emulate(*LONG_FLEET), postgres)
+    broken = half.break_off(lambda pipe: pipe.target.kill())
 
     assert broken.exit_codes == (1, -signal.SIGKILL), broken.log
-    assert 0 < postgres.count() < len(stored(long_fleet))
-    _complete(long_fleet, postgres, broken.state)
+    half.require_completion(broken.state)
 
 
-def test_a_load_whose_database_stops_is_completed_by_the_next(
-    long_fleet: Emulator, own_server: tuple[Postgres, ExitStack], target_postgres: Path
-) -> None:
+def test_a_load_whose_database_stops_is_completed_by_the_next(emulate: Emulate, own_postgres: Postgres) -> None:
     """When the server stops, target and tap fail; started again, it gets the rest and keeps what it had."""
-    postgres, running = own_server
-    with postgres.loading(long_fleet, page_size=PAGE_SIZE, batch_size=BATCH_SIZE) as pipe:
-        wait_until(lambda: postgres.count() > 0)
-        running.close()
-        broken = pipe.wait()
+    half = HalfLoaded(emulate(*LONG_FLEET), own_postgres)
+    broken = half.break_off(lambda _: own_postgres.warehouse.__exit__(None, None, None))
+    own_postgres.warehouse.__enter__()
 
     assert broken.tap != 0, broken.log
     assert broken.target != 0, broken.log
-    with Warehouse(postgres.warehouse.folder, fsync=False) as restarted:
-        again = Postgres(restarted, postgres.schema, target_postgres, postgres.folder)
-        assert 0 < again.count() < len(stored(long_fleet))
-        _complete(long_fleet, again, broken.state)
+    half.require_completion(broken.state)
 
 
-@pytest.fixture
-def own_server(target_postgres: Path, tmp_path: Path) -> Iterator[tuple[Postgres, ExitStack]]:
-    """A server that a test may stop."""
-    with ExitStack() as running:
-        server = running.enter_context(Warehouse(tmp_path / ".warehouse", fsync=False))
-        yield Postgres(server, "zentra", target_postgres, tmp_path), running
+LONG_FLEET = (Device("z6-00001", records=20), Device("z6-00002", records=20))
 
 
-def _complete(emulator: Emulator, postgres: Postgres, state: dict[str, object] | None) -> None:
-    repeated = postgres.load(emulator, state=state)
+@dataclass
+class HalfLoaded:
+    """A table whose load is broken off in its middle: some of the new records are stored, others not yet sent.
 
-    assert repeated.exit_codes == (0, 0), repeated.log
-    assert postgres.rows() == stored(emulator)
+    Attributes:
+        emulator: The service.
+        postgres: Where the table is.
+    """
+
+    emulator: Emulator
+    postgres: Postgres
+
+    def break_off(self, end: Callable[[Pipe], None]) -> Load:
+        """Load what there is, and then, of what is new, some: until the target has stored of it.
+
+        Where no state came through, that of the load before is the one that counts.
+        """
+        before = self.postgres.load(self.emulator)
+        self.emulator.grow(60)
+        sizes = {"page_size": PAGE_SIZE, "batch_size": BATCH_SIZE}
+        with (
+            self.postgres.storing() as wait_until_stored,
+            gate(self.emulator, first_held=4) as answers,
+            self.postgres.loading(self.emulator, state=before.state, **sizes) as pipe,
+        ):
+            wait_until_stored()
+            end(pipe)
+            answers.open()
+            broken = pipe.wait()
+        return broken if broken.states else replace(broken, states=before.states)
+
+    def require_completion(self, state: State | None) -> None:
+        """Load the rest, from the state that came through."""
+        assert 0 < self.postgres.count() < len(stored(self.emulator))
+        repeated = self.postgres.load(self.emulator, state=state)
+
+        assert repeated.exit_codes == (0, 0), repeated.log
+        assert self.postgres.rows() == stored(self.emulator)

@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +20,7 @@ from tests.integration.documents import column_types
 if TYPE_CHECKING:
     from loaders.environments import Environments
 
-pytestmark = [
-    pytest.mark.warehouse,
-    pytest.mark.skipif(sys.version_info < (3, 11), reason="fakesnow needs Python 3.11"),
-]
+pytestmark = pytest.mark.warehouse
 
 FAKESNOW = "fakesnow==0.12.1"
 READER = Path(__file__).with_name("snowflake_reader.py")

@@ -15,13 +15,14 @@ import yaml
 from tap_zentra.emulator import Device, Emulator, Fault
 from tests.integration.projects import REPOSITORY, MeltanoProject, borrow_plugins, copy_repository
 from tests.integration.support import Postgres, stored
-from tests.support import Tap, held
+from tests.support import HOUR, Run, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tests.integration.projects import Outcome
+    from tests.support import Tap
     from warehouse.server import Warehouse
 
     Emulate = Callable[..., Emulator]
@@ -83,7 +84,8 @@ def _steps(names: tuple[str, ...]) -> list[dict[str, Any]]:
 @pytest.fixture
 def emulator(emulate: Emulate) -> Emulator:
     """Two small devices."""
-    return emulate(Device("z6-00001", records=20), Device("z6-00002", records=5))
+    # The tap heeds a lock-out for five windows, and the emulator's last a second at least.
+    return emulate(Device("z6-00001", records=20), Device("z6-00002", records=5), window=0.5)
 
 
 @pytest.fixture
@@ -120,6 +122,7 @@ def test_a_runner_that_forgets_everything_reads_only_what_is_new(
 
     before = _sent(emulator)
     emulator.grow(3, "z6-00002")
+    emulator.let_window_pass()
     second = MeltanoProject(copy_repository(tmp_path / "second"), {})
     job = Job({**secrets, "MELTANO_STATE_BACKEND_URI": state}, _variables(emulator, postgres, "z6-99999"))
     sync, summary = job.run(second, install=True)
@@ -144,6 +147,7 @@ def test_a_runner_remembers_in_postgresql(
         assert postgres.rows() == stored(emulator)
         shutil.rmtree(folder)
         emulator.grow(3, "z6-00002")
+        emulator.let_window_pass()
 
     assert _sent(emulator) == 28
 
@@ -166,17 +170,17 @@ def test_a_schedule_that_runs_twice_within_a_minute_waits_and_succeeds(
 ) -> None:
     """The second of two runs meets the service's lock-out, waits for its end, and reads what is new.
 
-    How soon the second run calls depends on the machine, so the lock-out is ordered from the emulator.
+    The lock-outs are ordered from the emulator, so that they end before the second run gives up.
     """
-    variables = {**emulator.environment, "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
-    first = project.meltano("schedule", "run", "hourly-readings", **variables)
+    schema = {"TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
+    first = project.sync(emulator, "schedule", "run", "hourly-readings", **schema)
     assert first.exit_code == 0, first.log
 
     calls = len(emulator.calls)
     emulator.grow(3, "z6-00002")
     emulator.fail(Fault("lockout", "z6-00001", times=1))
     emulator.fail(Fault("lockout", "z6-00002", times=1))
-    second = project.meltano("schedule", "run", "hourly-readings", **variables)
+    second = project.sync(emulator, "schedule", "run", "hourly-readings", **schema)
 
     assert second.exit_code == 0, second.log
     assert Counter(call.status for call in emulator.calls[calls:]) == {200: 2, 429: 2}
@@ -186,14 +190,19 @@ def test_a_schedule_that_runs_twice_within_a_minute_waits_and_succeeds(
 
 def test_a_run_within_the_window_of_the_run_before_waits_for_its_end(emulate: Emulate, tap: Tap) -> None:
     """Nobody orders the lock-out here: the second run calls too early, for it can't know of the first one's call."""
-    emulator = emulate(Device("z6-00001", records=20), window=8)
+    emulator = emulate(Device("z6-00001", records=20), window=HOUR, meets_limit=True)
     first = tap.sync(emulator)
     emulator.grow(3)
 
-    second = tap.sync(emulator, state=first.state)
+    with tap.started(emulator, state=first.state, call_limit_window=0.5) as process:
+        emulator.wait_until(lambda: emulator.calls[-1].status == 429)
+        emulator.let_window_pass()
+        stdout = process.stdout.read()
+    second = Run(process.returncode, stdout, tap.stderr)
 
     assert (first.exit_code, second.exit_code) == (0, 0), second.stderr
-    assert [call.status for call in emulator.calls] == [200, 429, 200]
+    assert {call.status for call in emulator.calls[1:-1]} == {429}
+    assert emulator.calls[-1].status == 200
     assert first.all_rows | second.all_rows == held(emulator)
 
 

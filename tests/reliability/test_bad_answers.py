@@ -10,8 +10,7 @@ import pytest
 
 from tap_zentra.emulator import Answer, Device, Emulator, Fault, Request
 from tests.reliability.bodies import BODIES, RIGHT, Bad
-from tests.reliability.conftest import WINDOW
-from tests.support import TOKEN, Run, Tap, bookmarks, held
+from tests.support import Run, Tap, bookmarks, emulators, held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +51,8 @@ def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
     """Let all bad answers loose on one run."""
     device_sns = {name: f"z6-{number:05}" for number, name in enumerate(BODIES)}
     devices = [Device(device_sn, records=RECORDS) for device_sn in device_sns.values()]
-    with Emulator(devices, token=TOKEN, window=WINDOW, user_limit=10_000) as emulator:
+    with emulators() as emulate:
+        emulator = emulate(*devices)
         for name, bad in BODIES.items():
             emulator.fail(Fault(second_page(emulator, bad), device_sns[name]))
         run = Tap(tmp_path_factory.mktemp("attack")).sync(emulator, page_size=PAGE_SIZE, max_attempts=2)

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import random
-import time
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -28,7 +27,7 @@ from tap_zentra.records import (
 from tap_zentra.schemas import READINGS, READINGS_KEY
 from tests.support import TOKEN
 
-MINUTES = float(os.environ.get("RELIABILITY_FUZZ_MINUTES", "5"))
+ANSWERS = int(os.environ.get("RELIABILITY_FUZZ_ANSWERS", "300000"))
 SEED = int(os.environ.get("RELIABILITY_FUZZ_SEED", "1"))
 """Of the long form."""
 
@@ -150,7 +149,7 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, max_examples=400)
 @given(value=ANY_JSON)
 @example(value={"detail": "two\nlines and \x1b[31m colours"})
 @example(value={"detail": ["\x00"]})
@@ -159,7 +158,7 @@ def test_any_json_is_taken_or_refused_in_one_line(value: object) -> None:
     survives(json.dumps(value).encode("utf-8", "surrogatepass"))
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, max_examples=400)
 @given(body=st.binary(max_size=60))
 @example(body=b'{"detail": "\xff"}')
 @example(body=b"\x00")
@@ -179,14 +178,10 @@ def test_damaged_answers_are_taken_or_refused_in_one_line(seed: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [SEED])
-def test_five_minutes_of_damaged_answers(seed: int) -> None:
-    """The same for as long as one wishes; a failure shows the number of the answer."""
+def test_many_damaged_answers_are_taken_or_refused_in_one_line(seed: int) -> None:
+    """The same for as many as one wishes."""
     chance = random.Random(seed)  # noqa: S311 - nothing secret
-    end = time.monotonic() + 60 * MINUTES
-    number = taken = 0
-    while time.monotonic() < end:
-        number += 1
-        taken += survives(damaged(chance))
-    print(f"{number} answers, {taken} of them taken")  # noqa: T201
+    taken = sum(survives(damaged(chance)) for _ in range(ANSWERS))
+    print(f"{ANSWERS} answers, {taken} of them taken")  # noqa: T201
 
-    assert 0 < taken < number
+    assert 0 < taken < ANSWERS

@@ -1,109 +1,171 @@
-"""Kills at random moments of runs into PostgreSQL: after one clean repeat the table is complete, without duplicates."""
+"""Runs into PostgreSQL that are killed in their middle: after one clean repeat the table is complete, each row once."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import random
 import resource
 import signal
-import subprocess
-import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from tap_zentra.emulator import Device, Emulator, fleet
-from tests.reliability.pipeline import PARTS, Pipeline, end_of
-from tests.support import held
+from tests.integration.projects import MeltanoProject, borrow_plugins
+from tests.integration.support import Postgres, stored
+from tests.support import PATIENCE, gate
+
+if TYPE_CHECKING:
+    import subprocess
+    import threading
+    from pathlib import Path
 
 Emulate = Callable[..., Emulator]
 
 pytestmark = pytest.mark.warehouse
 
+PARTS = ("tap-zentra", "target-postgres", "meltano", "database")
+"""What can be killed."""
+
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 KILLS = int(os.environ.get("RELIABILITY_KILLS", "50"))
-PAGE_SIZE = 50
+PAGE_SIZE = 20
+RECORDS = 60
+CALLS = 12
+"""Pages of four devices that have so many new records."""
 
 
 def devices() -> list[Device]:
-    """Return four loggers, one with a profile probe and gaps."""
-    first, *others = (replace(device, sensors=device.sensors[-4:]) for device in fleet(4, records=150))
-    return [replace(first, gaps=((40, 97), (130, 131))), *others]
+    """Return four devices, one with a profile probe and gaps."""
+    first, *others = (replace(device, sensors=device.sensors[-4:]) for device in fleet(4, records=RECORDS))
+    return [replace(first, gaps=((10, 27), (40, 41))), *others]
 
 
-def kill(pipeline: Pipeline, emulator: Emulator, part: str, number: int, moment: float) -> bool:
-    """Start a run, and kill a part of it after some seconds; return whether there still was something to kill."""
-    started = time.monotonic()
-    process = pipeline.start(emulator, page_size=PAGE_SIZE)
-    run = psutil.Process(process.pid)
-    left_behind: dict[int, psutil.Process] = {run.pid: run}
-    hit = False
-    while not hit and process.poll() is None:
-        left_behind |= {child.pid: child for child in run.children(recursive=True)}
-        victim = pipeline.part(run, part) if time.monotonic() >= started + moment else None
-        if victim is not None:
-            victim.send_signal(number)
-            hit = True
-        else:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.02)
-    end_of([child for child in left_behind.values() if child.pid != run.pid])
-    process.wait(60)
-    return hit
+@dataclass(frozen=True)
+class Pipeline:
+    """What is attacked: Meltano with the tap and the target, a service and a database of their own.
+
+    Attributes:
+        project: The Meltano project.
+        emulator: The service.
+        postgres: The database, and what the target stores there.
+    """
+
+    project: MeltanoProject
+    emulator: Emulator
+    postgres: Postgres
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What Meltano, the tap and the target find in their environment."""
+        return {
+            **self.emulator.environment,
+            **self.postgres.warehouse.environment,
+            "TAP_ZENTRA_PAGE_SIZE": str(PAGE_SIZE),
+            "TARGET_POSTGRES_BATCH_SIZE_ROWS": "100",
+            "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": self.postgres.schema,
+        }
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start a run."""
+        self.emulator.let_window_pass()
+        # Meltano takes a run whose end it has not seen for one that is still going on.
+        command = ("--environment=prod", "run", "--force", "tap-zentra", "target-postgres")
+        with (self.project.folder / "log").open("ab") as log:
+            return self.project.start(log, *command, **self.variables)
+
+    def run(self) -> int:
+        """Run to the end and return the exit code."""
+        return self.start().wait(PATIENCE)
+
+    def kill(self, part: str, number: int, call: int) -> None:
+        """Start a run, and send a signal to a part of it while the answer to its n-th call is on its way.
+
+        The target is hit once it has stored something; its table must be there before.
+        """
+        storing = self.postgres.storing() if part == "target-postgres" else contextlib.nullcontext(lambda: None)
+        with storing as wait_until_stored, gate(self.emulator, first_held=call) as answers:
+            process = self.start()
+            _wait(answers.reached, process)
+            wait_until_stored()
+            processes = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            self._part(part, processes).send_signal(number)
+        # What a killed run leaves behind drains on its own.
+        _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
+        assert alive == []
+        process.wait()
+        if part == "database":
+            self.restart_database()
+
+    def restart_database(self) -> None:
+        """Start the database again, after it was killed."""
+        self.postgres.warehouse.__exit__(None, None, None)
+        self.postgres.warehouse.__enter__()
+
+    def require_complete(self) -> None:
+        """Repeat the run, and compare the table with the fleet."""
+        assert self.run() == 0, (self.project.folder / "log").read_text(errors="replace")[-3000:]
+        assert self.postgres.rows() == stored(self.emulator)
+
+    def database(self) -> psutil.Process:
+        """Return the database's first process."""
+        return psutil.Process(self.postgres.warehouse._process.pid)  # noqa: SLF001 - to kill it
+
+    def _part(self, name: str, processes: list[psutil.Process]) -> psutil.Process:
+        if name == "database":
+            return self.database()
+        if name == "meltano":
+            return processes[0]
+        return next(process for process in processes if any(word.endswith(f"/{name}") for word in process.cmdline()))
 
 
-def check_kill(pipeline: Pipeline, emulator: Emulator, part: str, number: int, moment: float) -> bool:
-    """Kill a run, repeat it, and compare the table with the fleet."""
-    hit = kill(pipeline, emulator, part, number, moment)
-    if part == "database":
-        pipeline.database_restarts()
-    assert pipeline.run(emulator, page_size=PAGE_SIZE) == 0, pipeline.log[-3000:]
-    assert pipeline.table() == held(emulator)
-    return hit
+def _wait(event: threading.Event, process: subprocess.Popen[bytes]) -> None:
+    """Wait for an event that a run brings about, unless it ends before."""
+    while not event.wait(1):
+        assert process.poll() is None
 
 
-def test_a_killed_run_and_a_repeat_are_complete(pipeline: Pipeline, emulate: Emulate) -> None:
-    """When Meltano is killed in the middle of a run, the next one makes the table whole."""
-    assert check_kill(pipeline, emulate(*devices()), "meltano", signal.SIGKILL, 3.0)
+@pytest.fixture
+def pipeline(installed: Path, own_postgres: Postgres, emulate: Emulate, tmp_path: Path) -> Pipeline:
+    """A pipeline that has not run yet."""
+    project = MeltanoProject(borrow_plugins(installed, tmp_path / "project"), {})
+    return Pipeline(project, emulate(*devices(), meets_limit=True), own_postgres)
+
+
+def test_a_killed_run_and_a_repeat_are_complete(pipeline: Pipeline) -> None:
+    """When Meltano is killed in the middle of a backfill, the next run makes the table whole."""
+    pipeline.kill("meltano", signal.SIGKILL, call=5)
+
+    pipeline.require_complete()
 
 
 @pytest.mark.long
-def test_many_killed_runs_and_repeats_are_complete(pipeline: Pipeline, emulate: Emulate) -> None:
-    """Every part, every signal, at random moments from the start to the end of a run; each into a table of its own."""
-    emulator = emulate(*devices())
-    began = time.monotonic()
-    assert pipeline.run(emulator, page_size=PAGE_SIZE) == 0, pipeline.log[-3000:]
-    length = time.monotonic() - began
+def test_many_killed_runs_and_repeats_are_complete(pipeline: Pipeline) -> None:
+    """Every part, every signal, at calls chosen at random, the target while it stores."""
     chance = random.Random(1)  # noqa: S311 - nothing secret
-    kills = 0
-    for number in itertools.count():
-        pipeline.schema = f"kill_{number}"
-        part, signal_number = PARTS[number % len(PARTS)], SIGNALS[number // len(PARTS) % len(SIGNALS)]
-        moment = chance.uniform(0, length)
-        if check_kill(pipeline, emulator, part, signal_number, moment):
-            kills += 1
-            print(f"{kills}: {part}, {signal.Signals(signal_number).name} after {moment:.1f} s of {length:.1f} s")  # noqa: T201
-        else:  # what was to be killed had ended before; so runs are shorter than that
-            length = moment
-        if kills == KILLS:
-            return
+    pipeline.require_complete()
+    for kill in range(KILLS):
+        pipeline.emulator.grow(RECORDS)
+        part, number = PARTS[kill % len(PARTS)], SIGNALS[kill // len(PARTS) % len(SIGNALS)]
+        # Before the fourth call there may be nothing to store.
+        call = chance.randint(4, CALLS)
+        pipeline.kill(part, number, call)
+        pipeline.require_complete()
+        print(f"{kill + 1}: {part}, {number.name} at call {call}")  # noqa: T201
 
 
-def test_a_full_disk_of_the_database_loses_nothing(pipeline: Pipeline, emulate: Emulate) -> None:
+def test_a_full_disk_of_the_database_loses_nothing(pipeline: Pipeline) -> None:
     """While the database can't write, the run fails; once it can again, a repeat makes the table whole."""
-    emulator = emulate(*devices())
-    database = pipeline.part(psutil.Process(), "database")
-    assert database is not None
+    database = pipeline.database()
     # What every process of the server may write of a file: as good as a disk that is full.
     for process in (database, *database.children(recursive=True)):
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 
-    assert pipeline.run(emulator, page_size=PAGE_SIZE) != 0
+    assert pipeline.run() != 0
     database.kill()
-    pipeline.database_restarts()
-    assert pipeline.run(emulator, page_size=PAGE_SIZE) == 0, pipeline.log[-3000:]
-    assert pipeline.table() == held(emulator)
+    pipeline.restart_database()
+    pipeline.require_complete()

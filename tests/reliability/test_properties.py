@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tap_zentra import streams, writer
 from tap_zentra.emulator import PROFILE_STATION, STANDARD_STATION, Device, Emulator
-from tests.reliability.in_process import require_true_states, run
+from tests.in_process import require_true_states, run
 from tests.support import TOKEN, bookmarks, by_key, held, last_state
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def check(runs: Runs) -> None:
     }
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, max_examples=60)
 @given(runs=sequences_of_runs())
 def test_any_sequence_of_runs_brings_exactly_the_fleet(runs: Runs) -> None:
     """However a fleet looks and grows, and wherever runs are cut off: nothing is missing, doubled or claimed early."""
@@ -148,7 +148,7 @@ def test_any_sequence_of_runs_brings_exactly_the_fleet(runs: Runs) -> None:
 
 
 @pytest.mark.long
-@settings(deadline=None, max_examples=FLEETS)
+@settings(max_examples=FLEETS)
 @given(runs=sequences_of_runs())
 def test_many_sequences_of_runs_bring_exactly_the_fleet(runs: Runs) -> None:
     """The same for some thousand fleets, other ones each time."""

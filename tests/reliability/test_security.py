@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 from collections.abc import Callable
@@ -98,7 +99,7 @@ def test_rude_answers_end_in_a_line_without_token_and_traceback(
     answer: bytes, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever a server says at the level of HTTP is an error of a kind, and nothing of the token is shown."""
-    client = Client(api_url=serve(says(answer)), api_version="v4", token=TOKEN, timeout=5, user_agent="x")
+    client = Client(api_url=serve(says(answer)), api_version="v4", token=TOKEN, timeout=60, user_agent="x")
 
     with caplog.at_level("DEBUG"), pytest.raises(Exception) as caught:  # noqa: PT011 - the next line says which
         client.get_readings("z6-1", PageRequest(start_mrid=0), lambda: None, page_size=5, depth=True)
@@ -178,7 +179,7 @@ def test_a_redirect_to_another_place_is_refused(location: str, serve: Serve) -> 
         target = location.format(port=connection.getsockname()[1])
         connection.sendall(f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {target}\r\n\r\n".encode())
 
-    client = Client(api_url=serve(redirect), api_version="v4", token=TOKEN, timeout=5, user_agent="x")
+    client = Client(api_url=serve(redirect), api_version="v4", token=TOKEN, timeout=60, user_agent="x")
 
     with pytest.raises(DeviceRefusedError, match="not followed to"):
         client.get_readings("z6-1", PageRequest(start_mrid=0), lambda: None, page_size=5, depth=True)
@@ -219,19 +220,18 @@ def test_an_api_url_without_tls_is_for_this_machine_only(api_url: str) -> None:
 
 def test_an_answer_that_drips_does_not_hold_a_device_for_ever(serve: Serve) -> None:
     """A server that sends a byte before every time-out is given up after a few of them."""
-    stop = threading.Event()
 
     def drip(connection: socket.socket, _request: bytes) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-        while not stop.wait(0.02):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
             connection.sendall(b" ")
 
-    client = Client(api_url=serve(drip), api_version="v4", token=TOKEN, timeout=0.1, user_agent="x")
-    try:
-        with pytest.raises(ServiceFailedError, match=rf"not complete after {PATIENCE * 0.1:g} s"):
-            client.get_readings("z6-1", PageRequest(start_mrid=0), lambda: None, page_size=5, depth=True)
-    finally:
-        stop.set()
+    # By this clock each byte comes just before the time-out.
+    clock = itertools.count(step=59).__next__
+    client = Client(api_url=serve(drip), api_version="v4", token=TOKEN, timeout=60, user_agent="x", clock=clock)
+
+    with pytest.raises(ServiceFailedError, match=f"not complete after {PATIENCE * 60} s"):
+        client.get_readings("z6-1", PageRequest(start_mrid=0), lambda: None, page_size=5, depth=True)
 
 
 def test_an_answer_without_end_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +243,7 @@ def test_an_answer_without_end_is_cut_off(serve: Serve, monkeypatch: pytest.Monk
         while True:
             connection.sendall(2**16 * b" ")
 
-    client = Client(api_url=serve(flood), api_version="v4", token=TOKEN, timeout=5, user_agent="x")
+    client = Client(api_url=serve(flood), api_version="v4", token=TOKEN, timeout=60, user_agent="x")
 
     with pytest.raises(DeviceRefusedError, match="the answer is longer than 1 MiB"):
         client.get_readings("z6-1", PageRequest(start_mrid=0), lambda: None, page_size=5, depth=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,12 @@ import pytest
 
 from tap_zentra.emulator import Device, Emulator, fleet
 from tap_zentra.emulator.faults import PASSING_KINDS
-from tap_zentra.tap import TapZentra
-from tests.reliability.in_process import output_of
-from tests.support import TOKEN, Rows, bookmarks, held, last_state
+from tests.in_process import sync
+from tests.integration.support import Postgres, stored
+from tests.support import bookmarks, last_state
 
 if TYPE_CHECKING:
-    from tests.reliability.pipeline import Pipeline
+    from tests.support import Rows
 
 Emulate = Callable[..., Emulator]
 
@@ -32,38 +31,32 @@ class Operator:
 
     Attributes:
         emulator: The service.
-        pipeline: The target and its database.
+        postgres: The target and its database.
         hours_per_load: How many runs' messages the target gets in one go.
         device_sns: Who is asked.
         state: What the next run of the tap begins with.
     """
 
     emulator: Emulator
-    pipeline: Pipeline
+    postgres: Postgres
     hours_per_load: int
     device_sns: list[str]
     state: dict[str, Any] = field(default_factory=dict)
     waiting: list[bytes] = field(default_factory=list)
 
     def run(self) -> None:
-        """Run the tap once, over the network of this machine."""
-        config = {
-            "auth_token": TOKEN,
-            "device_sns": self.device_sns,
-            "api_url": self.emulator.url,
-            "page_size": PAGE_SIZE,
-            "call_limit_window": self.emulator.window,
-        }
-        messages = output_of(TapZentra, config, self.state)
-        self.state = last_state([json.loads(line) for line in messages.splitlines()], self.state)
-        self.waiting.append(messages)
+        """Run the tap once, over the network of this machine; an hour is many windows."""
+        run = sync(self.emulator, state=self.state, device_sns=self.device_sns, page_size=PAGE_SIZE)
+        assert run.exit_code == 0, run.stderr
+        self.state = last_state(run.messages, self.state)
+        self.waiting.append(run.stdout.encode())
         if len(self.waiting) >= self.hours_per_load:
             self.load()
 
     def load(self) -> None:
         """Let the target load what is waiting; the state that it confirms is the tap's last one."""
         if self.waiting:
-            assert self.pipeline.load(b"".join(self.waiting)) == self.state
+            assert self.postgres.load_messages(b"".join(self.waiting)) == self.state
             self.waiting.clear()
 
 
@@ -99,22 +92,22 @@ class Month:
             kept |= self._change(operator, hour)
         operator.run()
         operator.load()
-        return {**held(emulator, *operator.device_sns), **kept}
+        return {**stored(emulator, *operator.device_sns), **kept}
 
     def _change(self, operator: Operator, hour: int) -> Rows:
         """Let happen what happens at this hour; return readings that only the database has from now on."""
         emulator = operator.emulator
         if hour == self.hours // 4:
-            before = held(emulator, self.swapped)
+            before = stored(emulator, self.swapped)
             emulator.wipe(self.swapped, records=1)
             return before
         if hour == self.hours // 3:
             operator.device_sns.append(self.added)
         elif hour == self.hours // 2:
             operator.device_sns.remove(self.removed)
-            return held(emulator, self.removed)
+            return stored(emulator, self.removed)
         elif hour == 2 * self.hours // 3:
-            before = held(emulator, self.renamed)
+            before = stored(emulator, self.renamed)
             emulator.rename(self.renamed, "Under the old oak")
             return before
         return {}
@@ -128,7 +121,7 @@ class Month:
     ],
 )
 def test_after_a_schedule_with_faults_and_changes_the_database_equals_the_fleet(
-    devices: int, hours: int, hours_per_load: int, pipeline: Pipeline, emulate: Emulate
+    devices: int, hours: int, hours_per_load: int, postgres: Postgres, emulate: Emulate
 ) -> None:
     """A run every hour, 5 % faults; a logger swapped, one added, one removed, one renamed, one silent."""
     loggers: list[Device] = [
@@ -136,11 +129,11 @@ def test_after_a_schedule_with_faults_and_changes_the_database_equals_the_fleet(
     ]
     emulator = emulate(*loggers, fault_rate=0.05, fault_kinds=PASSING_KINDS, device_limit=1000, window=0.05)
     swapped, removed, renamed, silent, *others, added = emulator.device_sns
-    operator = Operator(emulator, pipeline, hours_per_load, [swapped, removed, renamed, silent, *others])
+    operator = Operator(emulator, postgres, hours_per_load, [swapped, removed, renamed, silent, *others])
 
     expected = Month(hours, swapped, added, removed, renamed, silent).live(operator)
 
-    assert pipeline.table() == expected
+    assert postgres.rows() == expected
     newest = {device_sn: emulator.device(device_sn).max_mrid for device_sn in operator.device_sns}
     kept = bookmarks(operator.state)
     assert {device_sn: kept[device_sn] for device_sn in newest} == newest

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -23,9 +25,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.warehouse
 
 PROJECT = Path(__file__).resolve().parents[2]
-TIMEOUT = 60
 SHOW = "import os; print(os.environ['TARGET_POSTGRES_HOST'], os.environ['PGDATABASE'])"
-SLEEP = "import time; print('ready', flush=True); time.sleep(600)"
+WAIT = "import signal; print('ready', flush=True); signal.pause()"
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
@@ -35,7 +36,7 @@ def _command(folder: Path, *arguments: str) -> list[str]:
 
 def _call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = _command(folder, *arguments)
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -95,11 +96,11 @@ def test_run_tells_of_a_command_that_does_not_exist(folder: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_run_passes_signals_on_and_stops_the_server(folder: Path, number: signal.Signals, servers: Servers) -> None:
     """A signal ends the command, then the server, then the wrapper, with 128 + its number."""
-    process = _start(folder, "run", "--", sys.executable, "-c", SLEEP)
+    process = _start(folder, "run", "--", sys.executable, "-c", WAIT)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
-    process.communicate(timeout=TIMEOUT)
+    process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 128 + number
     assert servers(folder) == []
@@ -111,7 +112,7 @@ def test_a_killed_run_does_not_stop_the_next_one(folder: Path, servers: Servers)
     assert process.stdout is not None
     process.stdout.readline()
     process.kill()
-    process.communicate(timeout=TIMEOUT)
+    process.communicate(timeout=PATIENCE)
     left_running = len(servers(folder))
 
     assert left_running == 1
@@ -154,7 +155,7 @@ def test_serve_says_how_to_connect_until_it_is_stopped(
     printed = "".join(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
     password = (folder / "password").read_text()
     process.send_signal(number)
-    printed += "".join(process.communicate(timeout=TIMEOUT))
+    printed += "".join(process.communicate(timeout=PATIENCE))
 
     assert process.returncode == code
     assert "127.0.0.1" in printed
@@ -179,7 +180,7 @@ def test_an_ordinary_user_needs_no_privileges(open_folder: Path) -> None:
     attempt = [*NOBODY, sys.executable, "-c", "import warehouse.server"]
     if subprocess.run(attempt, cwd=PROJECT, capture_output=True, check=False).returncode != 0:
         pytest.skip("this folder or this Python environment is closed to other users")
-    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "42\n", "")
     assert (open_folder / ".warehouse" / "data").stat().st_uid == 65534

@@ -1,4 +1,4 @@
-"""Whole runs of the tap in this process, against the emulator's service without its web server: quick, and complete."""
+"""Whole runs of the tap in this process, over the network of this machine or without one: quick, and complete."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tap_zentra.call_limits import CallLimits
 from tap_zentra.emulator import Request
-from tap_zentra.streams import Account
+from tap_zentra.streams import Account, SyncFailedError
 from tap_zentra.tap import TapZentra
-from tests.support import TOKEN, bookmarks, by_key
+from tests.support import TOKEN, Run, bookmarks, by_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -85,17 +85,35 @@ def run(
     return [json.loads(line) for line in output_of(tap, config, state).splitlines()]
 
 
+def sync(emulator: Emulator, *, state: Mapping[str, Any] | None = None, **settings: object) -> Run:
+    """Run the tap to its end, a window after any call before; of its log only the last lines, on what has failed."""
+    emulator.let_window_pass()
+    there = {name.removeprefix("TAP_ZENTRA_").lower(): value for name, value in emulator.environment.items()}
+    output = io.BytesIO()
+    failures: list[str] = []
+    try:
+        _write(TapZentra, {**there, **settings}, state or {}, output)
+    except SyncFailedError as error:
+        failures = error.lines
+    return Run(1 if failures else 0, output.getvalue().decode(), "\n".join(failures))
+
+
 def output_of(tap: type[TapZentra], config: dict[str, Any], state: Mapping[str, Any]) -> bytes:
     """Run a tap to its end and return what it writes."""
     output = io.BytesIO()
-    logging.disable()
-    try:
-        with contextlib.redirect_stdout(io.TextIOWrapper(output, write_through=True)) as text:
-            tap(config=config, state=json.loads(json.dumps(state))).sync_all()
-            text.detach()
-    finally:
-        logging.disable(logging.NOTSET)
+    _write(tap, config, state, output)
     return output.getvalue()
+
+
+def _write(tap: type[TapZentra], config: dict[str, Any], state: Mapping[str, Any], output: io.BytesIO) -> None:
+    logging.disable()
+    text = io.TextIOWrapper(output, write_through=True)
+    try:
+        with contextlib.redirect_stdout(text):
+            tap(config=config, state=json.loads(json.dumps(state))).sync_all()
+    finally:
+        text.detach()
+        logging.disable(logging.NOTSET)
 
 
 def require_true_states(messages: Iterable[dict[str, Any]], fleet: Rows, had: Rows, start: Mapping[str, int]) -> None:

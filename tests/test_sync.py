@@ -1,0 +1,123 @@
+"""Syncs of whole fleets: what arrives, in how many calls, and what is left for the next run."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tap_zentra.emulator import Device, Emulator
+from tap_zentra.emulator.sensors import PROFILE_STATION
+from tests.in_process import sync
+from tests.support import by_key, held
+
+Emulate = Callable[..., Emulator]
+
+PAGE_SIZE = 40
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Devices, and how the service cuts their pages."""
+
+    devices: list[Device]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+FLEETS = {
+    "one device": Fleet([Device("z6-00001", records=130)]),
+    "12 devices of unequal length": Fleet(
+        [Device(f"z6-{number:05}", records=number * 13 % 97) for number in range(1, 13)]
+    ),
+    "an account that may call three times a window": Fleet(
+        [Device(f"z6-{number:05}", records=10 * number) for number in range(1, 6)], {"user_limit": 3}
+    ),
+    "gaps, pages of records": Fleet(
+        [Device("z6-00001", records=200, gaps=((30, 75), (120, 190)))], {"pages": "records"}
+    ),
+    "gaps, pages of ids": Fleet([Device("z6-00001", records=200, gaps=((30, 75), (81, 190)))], {"pages": "ids"}),
+    "a first record that is not number 1": Fleet([Device("z6-00001", records=50, first_mrid=900)]),
+    "a profile probe": Fleet([Device("z6-00001", records=50, sensors=PROFILE_STATION)]),
+    "a unit change": Fleet([Device("z6-00001", records=90, units_changed_at=35)]),
+    "null and NaN": Fleet([Device("z6-00001", records=90, error_rate=0.2)]),
+    "a device without records": Fleet([Device("z6-00001", records=0), Device("z6-00002", records=5)]),
+}
+
+
+@pytest.mark.parametrize("fleet", FLEETS.values(), ids=FLEETS)
+def test_every_reading_arrives_exactly_once_with_equal_values(fleet: Fleet, emulate: Emulate) -> None:
+    """What the service holds is what comes out, for every kind of fleet."""
+    emulator = emulate(*fleet.devices, **fleet.options)
+
+    run = sync(emulator, page_size=PAGE_SIZE)
+
+    assert run.exit_code == 0, run.stderr
+    assert by_key(run.records) == held(emulator)
+
+
+def test_a_backfill_costs_as_many_calls_as_pages(emulate: Emulate) -> None:
+    """Each device is called ⌈records / page_size⌉ times, with no empty call at the end."""
+    lengths = {"z6-00001": 80, "z6-00002": 81, "z6-00003": 1, "z6-00004": 39}
+    emulator = emulate(*(Device(device_sn, records=records) for device_sn, records in lengths.items()))
+
+    run = sync(emulator, page_size=PAGE_SIZE)
+
+    assert run.exit_code == 0, run.stderr
+    expected = {device_sn: math.ceil(records / PAGE_SIZE) for device_sn, records in lengths.items()}
+    assert Counter(call.device_sn for call in emulator.calls) == expected
+
+
+def test_a_second_run_emits_nothing_and_asks_each_device_once(emulate: Emulate) -> None:
+    """When nothing is new, a sync costs one call for each device, and the state stays."""
+    emulator = emulate(*(Device(f"z6-{number:05}", records=number) for number in range(1, 6)))
+    first = sync(emulator, page_size=PAGE_SIZE)
+    calls_before = len(emulator.calls)
+
+    second = sync(emulator, state=first.state, page_size=PAGE_SIZE)
+
+    assert second.exit_code == 0, second.stderr
+    assert second.records == []
+    assert second.state == first.state
+    assert sorted(str(call.device_sn) for call in emulator.calls[calls_before:]) == emulator.device_sns
+
+
+def test_after_growth_exactly_the_new_arrives(emulate: Emulate) -> None:
+    """A sync goes on at the bookmark: first run and second run together are the whole fleet, each reading once."""
+    emulator = emulate(*(Device(f"z6-{number:05}", records=30 * number) for number in range(1, 4)))
+    first = sync(emulator, page_size=PAGE_SIZE)
+    emulator.grow(records=55, device_sn="z6-00002")
+
+    second = sync(emulator, state=first.state, page_size=PAGE_SIZE)
+
+    assert second.exit_code == 0, second.stderr
+    assert {record["device_sn"] for record in second.records} == {"z6-00002"}
+    assert by_key(first.records + second.records) == held(emulator)
+
+
+def test_start_date_and_end_date_bound_the_readings(emulate: Emulate) -> None:
+    """From start_date to end_date, both included, and a later sync without end_date goes on from there."""
+    emulator = emulate(Device("z6-00001", records=500, interval=3600, tz_offset=-25200))
+    start, end = "2026-01-05T00:00:00+00:00", "2026-01-10T12:00:00+00:00"
+
+    first = sync(emulator, page_size=PAGE_SIZE, start_date=start, end_date=end)
+    second = sync(emulator, page_size=PAGE_SIZE, start_date=start, state=first.state)
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    since_start = {key: row for key, row in held(emulator).items() if row["timestamp_utc"] >= start}
+    assert by_key(first.records) == {key: row for key, row in since_start.items() if row["timestamp_utc"] <= end}
+    assert by_key(first.records + second.records) == since_start
+
+
+def test_lookback_reads_the_last_records_again(emulate: Emulate) -> None:
+    """With mrid_lookback the last N records of each device come once more, and the bookmark stays."""
+    emulator = emulate(Device("z6-00001", records=60))
+    first = sync(emulator)
+
+    second = sync(emulator, state=first.state, mrid_lookback=7)
+
+    assert {record["mrid"] for record in second.records} == set(range(54, 61))
+    assert second.state == first.state
