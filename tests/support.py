@@ -152,11 +152,13 @@ class Gate:
 def gate(emulator: Emulator, *, first_held: int) -> Iterator[Gate]:
     """Hold an emulator's answers back from the n-th call on; in the end they all go."""
     closed = Gate(emulator, first_held)
-    emulator.fail(Fault(closed))
+    fault = Fault(closed)
+    emulator.fail(fault)
     try:
         yield closed
     finally:
         closed.open()
+        emulator.recover(fault)
 
 
 def environment(emulator: Emulator, **settings: object) -> dict[str, str]:

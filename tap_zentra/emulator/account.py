@@ -180,6 +180,10 @@ class Emulator:
         """Let a fault happen from now on."""
         self._faults.add(fault)
 
+    def recover(self, fault: Fault) -> None:
+        """Let a fault not happen any more."""
+        self._faults.remove(fault)
+
     def let_window_pass(self) -> None:
         """Let the limits forget the calls so far; other processes `POST` to `/control/let-window-pass`."""
         self._service.let_window_pass()

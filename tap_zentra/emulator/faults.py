@@ -130,6 +130,10 @@ class Faults:
         """Let a fault happen from now on."""
         self._waiting.append(_Waiting(fault, fault.times))
 
+    def remove(self, fault: Fault) -> None:
+        """Let a fault not happen any more."""
+        self._waiting = [waiting for waiting in self._waiting if waiting.fault is not fault]
+
     def hit(self, device_sn: str | None) -> Fault | None:
         """Count a call for a device (None: for no device) and return the fault that hits it, if any."""
         self._calls[device_sn] += 1

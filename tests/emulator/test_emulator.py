@@ -207,6 +207,17 @@ def test_a_function_can_alter_the_right_answer(client: requests.Session) -> None
         assert emulator.calls[0].injected == "function"
 
 
+def test_a_fault_can_end(client: requests.Session) -> None:
+    """That fault alone, whatever others there are."""
+    passing, lasting = Fault("404", "z6-00001"), Fault("403", "z6-00002")
+    with Emulator(DEVICES, faults=[passing, lasting], device_limit=2) as emulator:
+        statuses = [get(client, emulator, device_sn=device.device_sn).status_code for device in DEVICES]
+        emulator.recover(passing)
+        statuses += [get(client, emulator, device_sn=device.device_sn).status_code for device in DEVICES]
+
+    assert statuses == [404, 403, 200, 403]
+
+
 def test_answers_take_the_latency(client: requests.Session) -> None:
     """The time of arrival is that before the wait."""
     with Emulator(DEVICES, latency=0.05) as emulator:
