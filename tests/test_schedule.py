@@ -294,6 +294,20 @@ def test_a_call_that_goes_out_twice_counts_from_the_last_time() -> None:
     assert schedule.next_call(3.0) == pytest.approx(2 + SPAN)
 
 
+def test_a_call_that_goes_out_twice_is_one_call() -> None:
+    """A redirect leaves a device that may have two calls in a window its second one."""
+    schedule = _schedule(["z6-1"], limits=_limits(device_limit=2))
+    turn = schedule.next_call(0.0)
+
+    assert isinstance(turn, Turn)
+
+    for moment in (1.0, 2.0):
+        schedule.sent(turn, moment)
+    schedule.go_on(turn, 5, 3.0)
+
+    assert schedule.next_call(3.0) is turn
+
+
 # Limits and the length of a run
 
 

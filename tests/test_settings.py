@@ -230,6 +230,7 @@ def test_another_api_version_is_refused(given: object) -> None:
     [
         ("https://proxy.example", "https://proxy.example"),
         ("https://proxy.example/", "https://proxy.example"),
+        ("https://proxy.example/X/", "https://proxy.example/X"),
         (" https://proxy.example:8443/zentra/ ", "https://proxy.example:8443/zentra"),
         ("HTTPS://proxy.example", "https://proxy.example"),
         ("http://localhost", "http://localhost"),
