@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from tap_zentra import schemas
 from tap_zentra.records import (
-    BIGGEST_MRID,
     LAST_TIMESTAMP,
     NotJSONError,
     UnexpectedBodyError,
@@ -259,6 +258,12 @@ def test_missing_numbers_do_not_make_a_page_slow(monkeypatch: pytest.MonkeyPatch
     assert [record["value"] for record in _records(body)] == [None]
 
 
+@pytest.mark.parametrize("tz_offset", [-43_200, 50_400, -(2**63), 2**63 - 1])
+def test_an_offset_is_any_integer_that_a_column_holds(tz_offset: int) -> None:
+    """Loggers stand on both sides of Greenwich, and whatever a warehouse stores is passed on."""
+    assert _record(tz_offset=tz_offset)["tz_offset"] == tz_offset
+
+
 def test_a_flagged_value_is_kept() -> None:
     """The service's doubts are data about the sensor."""
     record = _record(value=-99.9, error_flag=True, error_description="Out of range")
@@ -422,7 +427,7 @@ def test_readings_are_left_out_before_a_moment_and_from_an_mrid_on(left_out: dic
 
 def test_the_biggest_mrid_is_not_left_out() -> None:
     """Unless told otherwise, all readings stay."""
-    assert _record(mrid=BIGGEST_MRID)["mrid"] == BIGGEST_MRID
+    assert _record(mrid=2**63 - 1)["mrid"] == 2**63 - 1
 
 
 # Fields that nobody knows yet
@@ -443,6 +448,11 @@ def test_unknown_fields_are_kept() -> None:
         (2, 0.312, {"note": "entry"}),
         (3, 0.312, {"note": "reading"}),
     ]
+
+
+def test_unknown_fields_of_an_entry_alone_are_kept() -> None:
+    """A page is not read as one without unknown fields because its readings have none."""
+    assert _record_of(note="entry")["extra"] == {"note": "entry"}
 
 
 def test_unknown_fields_of_a_reading_alone_are_kept() -> None:
@@ -555,6 +565,8 @@ ENTRY = ("data", "Water Content", 0)
         ((*ENTRY, "readings", 0, "datetime"), 7, "datetime"),
         ((*ENTRY, "readings", 0, "tz_offset"), "+01:00", "tz_offset"),
         ((*ENTRY, "readings", 0, "tz_offset"), 0.5, "tz_offset"),
+        ((*ENTRY, "readings", 0, "tz_offset"), 2**63, "tz_offset"),
+        ((*ENTRY, "readings", 0, "tz_offset"), -(2**63) - 1, "tz_offset"),
         ((*ENTRY, "readings", 0, "precision"), "3", "precision"),
         ((*ENTRY, "readings", 0, "precision"), 0.5, "precision"),
     ],
