@@ -153,15 +153,16 @@ def _parts(raw: object) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
     """Yield each metadata and reading object of a body, whatever the body is, with the fields it should have."""
     data = raw.get("data") if isinstance(raw, dict) else None
     for entries in data.values() if isinstance(data, dict) else ():
-        for entry in entries if isinstance(entries, list) else ():
-            if not isinstance(entry, dict):
-                continue
+        for entry in _objects(entries):
             if isinstance(entry.get("metadata"), dict):
                 yield entry["metadata"], _METADATA_FIELDS
-            readings = entry.get("readings")
-            for reading in readings if isinstance(readings, list) else ():
-                if isinstance(reading, dict):
-                    yield reading, _READING_FIELDS
+            for reading in _objects(entry.get("readings")):
+                yield reading, _READING_FIELDS
+
+
+def _objects(listed: object) -> list[dict[str, Any]]:
+    """Return the objects of a list, whatever else it holds, and whatever it is."""
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
 def _set_unknown_fields_aside(part: dict[str, Any], known: frozenset[str]) -> None:
@@ -181,7 +182,7 @@ def one_line(text: str, length: int = 300) -> str:
 
 def excerpt(body: Body, length: int = 80) -> str:
     """Return the beginning of a body as one line that a person can read, of a page for browsers its words."""
-    text = body[: 100 * length].decode("utf-8", "replace")
+    text = body[: 100 * length].decode(errors="replace")
     if text.lstrip().startswith("<"):
         text = re.sub(r"<[^>]*>", " ", text)
     text = " ".join(text.split())

@@ -257,32 +257,32 @@ def _token(given: object) -> str:
 
 
 def _serial_numbers(given: object) -> tuple[str, ...]:
+    unfit = _UnfitError('a list of serial numbers such as ["z6-12345", "z6-12346"] or z6-12345,z6-12346')
+    listed = given
     if isinstance(given, str):
         try:
             listed = json.loads(given) if given.lstrip().startswith("[") else given.split(",")
         except (ValueError, RecursionError):
-            listed = None
-    else:
-        listed = given
-    expected = 'a list of serial numbers such as ["z6-12345", "z6-12346"] or z6-12345,z6-12346'
+            raise unfit from None
     if not isinstance(listed, (list, tuple)) or not all(isinstance(one, str) for one in listed):
-        raise _UnfitError(expected)
+        raise unfit
     device_sns = tuple(dict.fromkeys(one.strip() for one in listed if one.strip()))
     if not device_sns or not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", one) for one in device_sns):
-        raise _UnfitError(expected)
+        raise unfit
     return device_sns
 
 
 def _url(given: object) -> str:
+    expected = "a base URL that begins with https:// (http:// only for addresses of this machine)"
+    unfit = _UnfitError(expected, secret="@" in str(given))
     try:
         parts = urlsplit(str(given).strip())
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        host, parts = "", urlsplit("")
+        raise unfit from None
     safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
     if not host or not safe or "@" in parts.netloc or parts.query or parts.fragment:
-        expected = "a base URL that begins with https:// (http:// only for addresses of this machine)"
-        raise _UnfitError(expected, secret="@" in str(given))
+        raise unfit
     return parts.geturl().rstrip("/")
 
 
@@ -303,7 +303,7 @@ def _moment(given: object) -> int:
     import pendulum  # noqa: PLC0415
 
     try:
-        moment = pendulum.parse(text, tz="UTC")
+        moment = pendulum.parse(text)
         if isinstance(moment, pendulum.DateTime):
             return max(0, int(moment.timestamp()))
     except ValueError:

@@ -42,11 +42,12 @@ def test_a_first_sync_starts_at_the_first_record() -> None:
     assert not reader.done
     assert reader.bookmark is None
     assert reader.records_left == math.inf
+    assert reader.went_back is None
 
 
 def test_a_first_sync_with_start_date_asks_from_a_day_earlier() -> None:
     """The service takes the device's local time, which is less than a day from UTC."""
-    assert _reader(start=10 * DAY).request == PageRequest(start_date=9 * DAY)
+    assert _reader(start=864_000).request == PageRequest(start_date=777_600)
 
 
 def test_a_start_date_near_1970_asks_from_1970() -> None:
@@ -61,6 +62,11 @@ def test_a_start_date_near_1970_asks_from_1970() -> None:
 def test_a_later_sync_starts_behind_the_bookmark(bookmark: int, lookback: int, start_mrid: int) -> None:
     """The first mrid asked for is bookmark + 1, or as far before it as is to be looked back."""
     assert _reader(bookmark=bookmark, lookback=lookback).request == PageRequest(start_mrid=start_mrid)
+
+
+def test_nothing_is_read_again_unless_asked_for() -> None:
+    """Without a lookback the first new record is the first one asked for."""
+    assert MridPaginator(bookmark=100, page_size=10).request == PageRequest(start_mrid=101)
 
 
 def test_a_bookmark_wins_over_start_date() -> None:
@@ -154,11 +160,12 @@ def test_a_device_that_lost_its_records_is_told_of() -> None:
 
     assert step == Step(bookmark=100, warning="the device has no records, but mrid 100 has been read before")
     assert (reader.done, reader.bookmark, reader.records_left) == (True, 100, 0)
+    assert reader.went_back == 100
 
 
 def test_records_without_max_mrid_are_refused() -> None:
     """An answer that contradicts itself is an error of that device."""
-    with pytest.raises(NoProgressError, match="max_mrid is null"):
+    with pytest.raises(NoProgressError, match=r"^the answer has records, but its pagination\.max_mrid is null$"):
         _reader(bookmark=0).advance(None, _records(1, 3))
 
 
@@ -250,6 +257,53 @@ def test_a_newest_record_that_is_not_there_is_a_gap() -> None:
     assert (reader.done, reader.bookmark) == (True, 9)
 
 
+@pytest.mark.parametrize(("per_page", "start_mrid"), [(None, 11), (0, 11), (1, 2), (4, 5), (10, 11), (11, 11), (-3, 2)])
+def test_an_empty_page_is_as_large_as_the_service_lets_pages_be(per_page: int | None, start_mrid: int) -> None:
+    """Skipping more than was looked at would lose what comes behind it; skipping nothing would never end."""
+    reader = _reader(bookmark=0)
+    reader.advance(40, {}, per_page=per_page)
+
+    assert reader.request == PageRequest(start_mrid=start_mrid)
+
+
+def test_a_device_that_brings_only_empty_pages_is_given_up() -> None:
+    """A run always ends, even if the newest record is said to be far away; the message says how far it came."""
+    reader = _reader(bookmark=0, page_size=1)
+    for _ in range(1000):
+        reader.advance(10**9, {})
+
+    with pytest.raises(NoProgressError) as caught:
+        reader.advance(10**9, {})
+
+    assert str(caught.value) == (
+        "1000 empty pages in a row up to mrid 1001, although the newest record is mrid 1000000000"
+    )
+
+
+def test_a_record_makes_empty_pages_forgotten() -> None:
+    """A logger may pause as often as it likes; only empty pages without a record among them count."""
+    reader = _reader(bookmark=0, page_size=1)
+    for _ in range(1000):
+        reader.advance(10**9, {})
+    reader.advance(10**9, _records(1001, 1001))
+    for _ in range(1000):
+        reader.advance(10**9, {})
+
+    assert not reader.done
+
+
+def test_a_device_that_brings_no_record_at_all_has_a_gap() -> None:
+    """A first sync without the newest record, which the service says there is, is not one without news."""
+    reader = _reader()
+
+    assert reader.advance(10, {}) == Step()
+    assert reader.request == PageRequest(start_mrid=10)
+    assert reader.advance(10, {}) == Step(
+        missing=1, warning="its newest record is mrid 10, but the service brings no record at all: a gap"
+    )
+    assert (reader.done, reader.bookmark) == (True, None)
+
+
 def test_what_comes_before_the_first_record_is_no_gap() -> None:
     """A logger whose history begins late has lost nothing, whether empty pages show it or the first record."""
     reader = _reader()
@@ -274,7 +328,7 @@ def test_a_short_history_below_the_bookmark_is_read_again(bookmark: int, max_mri
         "it is one call to make sure; reading the device again from its first record"
     )
     assert (reader.done, reader.request) == (False, PageRequest(start_mrid=0))
-    assert reader.records_left == max_mrid + 1
+    assert (reader.records_left, reader.went_back) == (max_mrid + 1, bookmark)
     assert reader.advance(max_mrid, _records(0, max_mrid)) == Step(bookmark=max_mrid)
     assert reader.done
 
@@ -301,6 +355,7 @@ def test_a_small_drop_is_lag(bookmark: int, max_mrid: int) -> None:
     assert step.warning is not None
     assert "lags behind itself; nothing is new" in step.warning
     assert (reader.done, reader.bookmark, reader.records_left) == (True, bookmark, 0)
+    assert reader.went_back == bookmark
 
 
 def test_what_came_with_a_drop_is_left_out() -> None:
@@ -385,9 +440,10 @@ def test_records_that_vanish_within_a_run_are_an_error() -> None:
         reader.advance(None, {})
 
 
-def test_an_old_gap_is_not_told_again_for_a_lookback() -> None:
-    """An empty answer to a lookback is no gap behind the bookmark."""
-    assert _reader(bookmark=100, lookback=50).advance(100, {}).missing == 0
+@pytest.mark.parametrize(("lookback", "newest", "missing"), [(50, 100, 0), (10, 100, 0), (5, 105, 5), (5, 200, 5)])
+def test_an_old_gap_is_not_told_again_for_a_lookback(lookback: int, newest: int, missing: int) -> None:
+    """Of an empty answer to a lookback, only what lies behind the bookmark is a gap."""
+    assert _reader(bookmark=100, lookback=lookback).advance(newest, {}).missing == missing
 
 
 def test_what_lies_behind_end_date_is_not_missing() -> None:
@@ -406,6 +462,15 @@ def test_a_newest_page_that_begins_after_start_date_means_reading_all() -> None:
     assert reader.advance(30, _records(1, 10)) == Step(since=15 * INTERVAL, bookmark=None)
     assert reader.advance(30, _records(11, 20)) == Step(since=15 * INTERVAL, bookmark=20)
     assert reader.advance(30, _records(21, 30)) == Step(since=15 * INTERVAL, bookmark=30)
+    assert reader.done
+
+
+def test_a_newest_page_that_begins_at_start_date_is_enough() -> None:
+    """What comes before its first record is older than what is wanted."""
+    reader = _reader(start=21 * INTERVAL)
+    reader.advance(30, {})
+
+    assert reader.advance(30, _records(21, 30)) == Step(since=21 * INTERVAL, bookmark=30)
     assert reader.done
 
 

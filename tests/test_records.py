@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from tap_zentra import schemas
 from tap_zentra.records import (
-    BIGGEST_MRID,
     LAST_TIMESTAMP,
     NotJSONError,
     UnexpectedBodyError,
@@ -20,6 +19,8 @@ from tap_zentra.records import (
     decode_page,
     excerpt,
     iso_timestamp,
+    one_line,
+    page_size,
     reading_records,
     require_answer_to,
     timestamps,
@@ -172,6 +173,15 @@ def test_a_page_says_which_records_it_holds() -> None:
     assert timestamps(page) == {8: 800, 9: 900, 10: 1000}
 
 
+@pytest.mark.parametrize(("per_page", "size"), [(500, 500), (None, None), ("500", None), (500.0, None), ([], None)])
+def test_a_page_says_how_large_it_may_be(per_page: object, size: int | None) -> None:
+    """The service may allow fewer records than were asked for; what is no number says nothing."""
+    body = _body()
+    body["pagination"]["per_page"] = per_page
+
+    assert page_size(decode_page(_text(body))) == size
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -238,6 +248,20 @@ def test_a_value_that_is_no_number_is_null(word: str) -> None:
     first, second = _records(body.replace(b"0.312", word.encode()))
 
     assert (first["value"], second["value"]) == (None, 0.5)
+
+
+def test_missing_numbers_do_not_make_a_page_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page may be full of them, and is decoded without the detour that unknown fields need."""
+    body = _text(_body()).replace(b"0.312", b"NaN")
+    monkeypatch.delattr(json, "loads")
+
+    assert [record["value"] for record in _records(body)] == [None]
+
+
+@pytest.mark.parametrize("tz_offset", [-43_200, 50_400, -(2**63), 2**63 - 1])
+def test_an_offset_is_any_integer_that_a_column_holds(tz_offset: int) -> None:
+    """Loggers stand on both sides of Greenwich, and whatever a warehouse stores is passed on."""
+    assert _record(tz_offset=tz_offset)["tz_offset"] == tz_offset
 
 
 def test_a_flagged_value_is_kept() -> None:
@@ -403,7 +427,7 @@ def test_readings_are_left_out_before_a_moment_and_from_an_mrid_on(left_out: dic
 
 def test_the_biggest_mrid_is_not_left_out() -> None:
     """Unless told otherwise, all readings stay."""
-    assert _record(mrid=BIGGEST_MRID)["mrid"] == BIGGEST_MRID
+    assert _record(mrid=2**63 - 1)["mrid"] == 2**63 - 1
 
 
 # Fields that nobody knows yet
@@ -426,11 +450,29 @@ def test_unknown_fields_are_kept() -> None:
     ]
 
 
+def test_unknown_fields_of_an_entry_alone_are_kept() -> None:
+    """A page is not read as one without unknown fields because its readings have none."""
+    assert _record_of(note="entry")["extra"] == {"note": "entry"}
+
+
 def test_unknown_fields_of_a_reading_alone_are_kept() -> None:
     """A reading without unknown fields has no `extra`, although its neighbour has."""
     body = _body({"Water Content": [_entry({"quality": None}, {"mrid": 2})]})
 
     assert [record["extra"] for record in _records(body)] == [{"quality": None}, None]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_an_unknown_number_that_is_none_is_null(number: float) -> None:
+    """Words that strict JSON does not know mean that there is no value, in `extra` as elsewhere."""
+    assert _record(quality=number)["extra"] == {"quality": None}
+
+
+def test_an_unknown_detail_beside_the_data_disturbs_nothing() -> None:
+    """Only an answer without data is one in which the service says why."""
+    body = _body({"Water Content": [_entry({"quality": 1})]})
+
+    assert len(_records({**body, "detail": "Deprecated."})) == 1
 
 
 def test_other_unknown_parts_disturb_nothing() -> None:
@@ -523,6 +565,8 @@ ENTRY = ("data", "Water Content", 0)
         ((*ENTRY, "readings", 0, "datetime"), 7, "datetime"),
         ((*ENTRY, "readings", 0, "tz_offset"), "+01:00", "tz_offset"),
         ((*ENTRY, "readings", 0, "tz_offset"), 0.5, "tz_offset"),
+        ((*ENTRY, "readings", 0, "tz_offset"), 2**63, "tz_offset"),
+        ((*ENTRY, "readings", 0, "tz_offset"), -(2**63) - 1, "tz_offset"),
         ((*ENTRY, "readings", 0, "precision"), "3", "precision"),
         ((*ENTRY, "readings", 0, "precision"), 0.5, "precision"),
     ],
@@ -549,7 +593,7 @@ def test_a_key_that_is_no_number_is_refused(field: str) -> None:
 
 def test_an_error_that_comes_with_status_200_is_told_in_the_services_words() -> None:
     """An answer that has a detail instead of data is a fault, told as the service tells it."""
-    with pytest.raises(UnexpectedBodyError, match=r"the service answers without data: Not found\."):
+    with pytest.raises(UnexpectedBodyError, match=r"^the service answers without data: Not found\.$"):
         decode_page(b'{"detail": "Not found."}')
 
 
@@ -622,7 +666,7 @@ def test_deep_nesting_is_refused(nested: bytes, before: bytes) -> None:
     """A body that no decoder can follow is a fault of its device, and not of the run."""
     body = _text(_body()).replace(before, before + b', "unknown": ' + nested)
 
-    with pytest.raises(UnexpectedBodyError, match="nested too deeply"):
+    with pytest.raises(UnexpectedBodyError, match=r"^the answer is nested too deeply$"):
         decode_page(body)
 
 
@@ -631,6 +675,18 @@ def test_half_a_letter_is_refused(field: str) -> None:
     """Half of a surrogate pair is text that no target could store."""
     with pytest.raises(UnexpectedBodyError, match="can't be stored"):
         decode_page(_changed((*ENTRY, "readings", 0, field), "\ud83d"))
+
+
+@pytest.mark.parametrize("name", ["\0", "Lower\0meadow", "\\\0"])
+def test_a_text_with_a_nul_is_refused(name: str) -> None:
+    """PostgreSQL stores this character in no text, and would end the run of all devices."""
+    with pytest.raises(UnexpectedBodyError, match=r"^the answer holds what can't be stored: a text with a NUL$"):
+        _record_of(device_name=name)
+
+
+def test_the_escape_of_a_nul_is_a_text() -> None:
+    """Six letters that look like the escape of a NUL are letters."""
+    assert _record_of(device_name="\\u0000")["device_name"] == "\\u0000"
 
 
 def test_a_whole_surrogate_pair_is_a_letter() -> None:
@@ -651,6 +707,23 @@ def test_another_devices_page_is_refused() -> None:
         require_answer_to(page, DEVICE)
 
 
+def test_a_name_from_the_service_is_a_short_part_of_a_message() -> None:
+    """Whatever the service calls a device or a measurement, the log's line stays one line, and short."""
+    name = "x" * 79 + "\n" + "y" * 1000
+    other_device = decode_page(_text(_body({"Battery": [_entry({}, device_sn=name)]})))
+    descending = decode_page(_text(_body({name: [_entry({"mrid": 2}, {"mrid": 1})]})))
+
+    with pytest.raises(UnexpectedBodyError) as caught:
+        require_answer_to(other_device, DEVICE)
+
+    assert str(caught.value) == f"the answer is about another device: metadata.device_sn is {'x' * 79 + ' '!r}"
+
+    with pytest.raises(UnexpectedBodyError) as caught:
+        require_answer_to(descending, DEVICE)
+
+    assert str(caught.value) == f"the answer ignores sort_by=ascending: the mrids of {'x' * 79 + ' '!r}"
+
+
 @pytest.mark.parametrize("data", [{}, {"Water Content": [_entry({}), _entry({})]}])
 def test_the_devices_own_page_is_taken(data: dict[str, Any]) -> None:
     """A page of the device that was asked for, or of none, is in order."""
@@ -668,11 +741,27 @@ def test_the_devices_own_page_is_taken(data: dict[str, Any]) -> None:
         ("ä".encode() * 9000, repr("ä" * 80 + "…")),
         (b" <html><style a='b'>\n<title>Down</title><p>Back\n soon</p", "'Down Back soon</p'"),
         (b'{"a": "<b>"}', repr('{"a": "<b>"}')),
+        (b"<" + b"x" * 7998 + b">too far", "''"),
     ],
 )
 def test_an_excerpt_is_one_short_line(body: bytes, text: str) -> None:
     """The beginning of a body, for a person, whatever bytes it is of; of a page for browsers the words."""
     assert excerpt(body) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Not found.", "Not found."),
+        (" a\r\n\tb ", "a b"),
+        ("red \x1b[31m", "red \ufffd[31m"),
+        ("a\u202eb", "a\ufffdb"),
+        ("x" * 301, "x" * 300),
+    ],
+)
+def test_a_text_of_the_service_is_one_printable_line(text: str, line: str) -> None:
+    """Neither line ends nor colours of the service reach a log, and no more than 300 letters."""
+    assert one_line(text) == line
 
 
 def test_the_word_nan_within_a_text_stays() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from tap_zentra.settings import SCHEMA, SERVERS, SettingsError, read_settings
@@ -230,6 +231,7 @@ def test_another_api_version_is_refused(given: object) -> None:
     [
         ("https://proxy.example", "https://proxy.example"),
         ("https://proxy.example/", "https://proxy.example"),
+        ("https://proxy.example/X/", "https://proxy.example/X"),
         (" https://proxy.example:8443/zentra/ ", "https://proxy.example:8443/zentra"),
         ("HTTPS://proxy.example", "https://proxy.example"),
         ("http://localhost", "http://localhost"),
@@ -411,6 +413,13 @@ def test_a_whole_number_is_taken_as_number_and_as_text(name: str, given: object,
 def test_a_duration_is_taken_as_number_and_as_text(name: str, given: object, value: float) -> None:
     """Durations need not be whole."""
     assert _read(name, given) == value
+
+
+@pytest.mark.parametrize("name", ["call_limit_window", "request_timeout"])
+@pytest.mark.parametrize(("given", "allowed"), [(0, False), (0.001, True), (86_400, True), (86_401, False)])
+def test_the_schema_bounds_a_duration_alike(name: str, given: float, *, allowed: bool) -> None:
+    """The SDK checks a configuration by the JSON schema, and must refuse no window that this module takes."""
+    assert jsonschema.Draft7Validator(SCHEMA).is_valid({**GIVEN, name: given}) is allowed
 
 
 NOT_NUMBERS = ["many", "1,5", "1 0", "nan", "inf", "-inf", "1e999", True, [], {}, "0x10"]

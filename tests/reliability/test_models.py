@@ -114,6 +114,7 @@ class MridPaginatorModel(RuleBasedStateMachine):
         """Start with a device that nobody has read."""
         self.mrids, self.page_size, self.ids, self.lookback = mrids, page_size, ids, lookback
         self.read: set[int] = set()
+        self.held: set[int] = set()
         self.bookmark: int | None = None
         self._new_run()
 
@@ -132,6 +133,7 @@ class MridPaginatorModel(RuleBasedStateMachine):
             found = [mrid for mrid in found if mrid < start + self.page_size]
         page = found[: self.page_size]
         step = self.reader.advance(max(self.mrids, default=None), {mrid: 900 * mrid for mrid in page})
+        self.held = set(self.mrids)
         self.read |= set(page)
         self.bookmark = self.bookmark if step.bookmark is None else step.bookmark
         self.calls += 1
@@ -161,9 +163,10 @@ class MridPaginatorModel(RuleBasedStateMachine):
 
     @invariant()
     def done_means_at_the_newest_record(self) -> None:
-        """A device is done only when all that it held at its last answer has been read."""
-        if self.reader.done and self.mrids and self.bookmark is not None:
-            assert {mrid for mrid in self.mrids if mrid <= self.bookmark} <= self.read
+        """A device is done only when all that it held at its last answer has been read, to the newest record."""
+        if self.reader.done:
+            assert self.held <= self.read
+            assert self.bookmark == max(self.held, default=None)
 
 
 class DishonestServiceModel(RuleBasedStateMachine):

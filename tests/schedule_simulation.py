@@ -1,0 +1,240 @@
+"""The schedule in simulated time: a loop over events, without threads or waiting, and a model of who may be called."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tap_zentra.call_limits import CallLimits
+from tap_zentra.schedule import HEAD_START, Schedule, Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Answer = Callable[["Simulation", Turn], None]
+
+WINDOW = 60.0
+SPAN = 60.6
+"""A window with its margin."""
+
+MOST_EVENTS = 10**6
+"""A simulation that has not ended by then never will."""
+
+
+def at_once() -> float:
+    """Take no time."""
+    return 0.0
+
+
+def longest(delay: float) -> float:
+    """Put a failed call off for as long as the schedule may."""
+    return delay
+
+
+def brings_page(simulation: Simulation, turn: Turn) -> None:
+    """Answer with the device's next page."""
+    simulation.left[turn.device_sn] -= 1
+    simulation.go_on(turn)
+
+
+def brings_page_and_grows(simulation: Simulation, turn: Turn) -> None:
+    """Answer with a page, while the device records another one."""
+    simulation.go_on(turn)
+
+
+def fails(simulation: Simulation, turn: Turn) -> None:
+    """Answer nothing of use."""
+    simulation.try_again(turn, "no answer within 120 s")
+
+
+def refuses(simulation: Simulation, turn: Turn) -> None:
+    """Answer what asking again would not change."""
+    simulation.give_up(turn, "404 Not Found")
+
+
+def locks_out(seconds: float | None, *, account: bool = False) -> Answer:
+    """Answer with a 429."""
+    return lambda simulation, turn: simulation.lock_out(turn, seconds, account=account)
+
+
+@dataclass(frozen=True)
+class World:
+    """A fleet and its service.
+
+    Attributes:
+        pages: Of each device.
+        user_limit: Calls of the account in a window.
+        device_limit: Calls of a device in a window.
+        max_calls: Calls at one time.
+        max_attempts: Tries of one page.
+        latency: Draws the seconds from sending a call to its answer.
+        connection: Draws the seconds from counting a call to sending it.
+        jitter: Draws the delay of a failed call from the longest one.
+        answers: What a device's first calls bring.
+        later_answers: Draws what all other calls bring.
+        waiting_since: The moment from which the devices wait for their first call; the run begins at 0.
+    """
+
+    pages: Mapping[str, int]
+    user_limit: int = 60
+    device_limit: int = 1
+    max_calls: int = 16
+    max_attempts: int = 5
+    latency: Callable[[], float] = at_once
+    connection: Callable[[], float] = at_once
+    jitter: Callable[[float], float] = longest
+    answers: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
+    later_answers: Callable[[], Answer] = lambda: brings_page
+    waiting_since: float = 0.0
+
+
+class Simulation:
+    """A run of the schedule, which is checked at every moment against the list of all calls.
+
+    Attributes:
+        schedule: What is checked.
+        left: Pages that each device still has.
+        sent: When each call went out, and to which device; in the order of their answers.
+        asked: Serial numbers in the order in which the schedule chose them.
+        heeded: For how long each lock-out was heeded; None: the device was given up.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.left = dict(world.pages)
+        self.schedule = Schedule(
+            self.left,
+            CallLimits(user_limit=world.user_limit, device_limit=world.device_limit, window=WINDOW),
+            window=WINDOW,
+            max_calls=world.max_calls,
+            max_attempts=world.max_attempts,
+            now=world.waiting_since,
+            jitter=self._jitter,
+        )
+        self.sent: list[tuple[float, str]] = []
+        self.asked: list[str] = []
+        self.heeded: list[float | None] = []
+        self._answers = {device_sn: iter(answers) for device_sn, answers in world.answers.items()}
+        self._now = 0.0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = itertools.count()
+        self._alone_until: float | None = None
+        self._under_way: dict[str, float] = {}
+        self._ended: set[str] = set()
+        self._not_before: dict[str, float] = {}
+        self._locked_until: dict[str | None, float] = {}
+        self._delay = 0.0
+
+    def run(self) -> Simulation:
+        """Let the schedule call until nothing is left to call for, and require that it calls whom and when it may."""
+        while not self.schedule.finished:
+            may_be_called = self._who_may_be_called()
+            decision = self.schedule.next_call(self._now)
+            if isinstance(decision, Turn):
+                assert decision.device_sn in may_be_called
+                self._call(decision)
+                continue
+            assert may_be_called == []
+            later = math.inf if decision is None else decision
+            assert later > self._now
+            if self._events and self._events[0][0] <= later:
+                self._now, _, happen = heapq.heappop(self._events)
+                happen()
+            else:
+                assert math.isfinite(later)
+                self._now = later - 1e-6
+                assert self._who_may_be_called() == []
+                self._now = later
+            assert next(self._number) < MOST_EVENTS
+        return self
+
+    def sent_to(self, device_sn: str) -> list[float]:
+        """Return when a device was called."""
+        return [moment for moment, called in self.sent if called == device_sn]
+
+    def go_on(self, turn: Turn) -> None:
+        """Bring a page."""
+        left = self.left[turn.device_sn]
+        self.schedule.go_on(turn, left, self._now)
+        if not left:
+            self._ended.add(turn.device_sn)
+
+    def try_again(self, turn: Turn, reason: str) -> None:
+        """Bring nothing."""
+        if self.schedule.try_again(turn, reason, self._now) is None:
+            self._ended.add(turn.device_sn)
+        else:
+            self._not_before[turn.device_sn] = self._now + self._delay
+
+    def give_up(self, turn: Turn, reason: str) -> None:
+        """Bring what ends the device's run."""
+        self.schedule.give_up(turn, reason)
+        self._ended.add(turn.device_sn)
+
+    def lock_out(self, turn: Turn, seconds: float | None, *, account: bool) -> None:
+        """Bring a 429."""
+        heeded = self.schedule.lock_out(turn, "Too many calls.", seconds, self._now, account=account)
+        self.heeded.append(heeded)
+        if heeded is None:
+            self._ended.add(turn.device_sn)
+            return
+        locked = None if account else turn.device_sn
+        self._locked_until[locked] = max(self._locked_until.get(locked, 0.0), self._now + heeded)
+
+    def _at(self, moment: float, happen: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (moment, next(self._number), happen))
+
+    def _call(self, turn: Turn) -> None:
+        if self._alone_until is None:
+            self._alone_until = self._now + HEAD_START
+        self.asked.append(turn.device_sn)
+        self._under_way[turn.device_sn] = self._now
+        sent_at = self._now + self.world.connection()
+        self._at(sent_at, lambda: self._goes_out(turn))
+        self._at(sent_at + self.world.latency(), lambda: self._answer(turn))
+
+    def _goes_out(self, turn: Turn) -> None:
+        self.schedule.sent(turn, self._now)
+        self._under_way[turn.device_sn] = self._now
+
+    def _answer(self, turn: Turn) -> None:
+        self.sent.append((self._under_way.pop(turn.device_sn), turn.device_sn))
+        self._alone_until = -math.inf
+        answer = next(self._answers.get(turn.device_sn, iter(())), None) or self.world.later_answers()
+        answer(self, turn)
+
+    def _jitter(self, most: float) -> float:
+        self._delay = self.world.jitter(most)
+        return self._delay
+
+    def _who_may_be_called(self) -> list[str]:
+        """Return who may be called now, by the list of all calls, the lock-outs and the calls under way."""
+        calls = [(moment, device_sn) for device_sn, moment in self._under_way.items()] + self.sent
+        if len(self._under_way) >= self.world.max_calls or not self._free(calls, None, self.world.user_limit):
+            return []
+        if self._alone_until is not None and self._now < self._alone_until:
+            return []
+        return [
+            device_sn
+            for device_sn in self.left
+            if device_sn not in self._under_way
+            and device_sn not in self._ended
+            and self._not_before.get(device_sn, 0.0) <= self._now
+            and self._free(calls, device_sn, self.world.device_limit)
+        ]
+
+    def _free(self, calls: list[tuple[float, str]], device_sn: str | None, limit: int) -> bool:
+        if self._locked_until.get(device_sn, 0.0) > self._now:
+            return False
+        return sum(moment + SPAN > self._now for moment, called in calls if device_sn in {None, called}) < limit
+
+
+def require_limits(simulation: Simulation) -> None:
+    """Require that no window of any position holds more calls than its limit."""
+    world = simulation.world
+    for device_sn, limit in [(None, world.user_limit), *((one, world.device_limit) for one in world.pages)]:
+        moments = sorted(moment for moment, called in simulation.sent if device_sn in {None, called})
+        assert all(later - earlier > WINDOW for earlier, later in zip(moments, moments[limit:], strict=False))
