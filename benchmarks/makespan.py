@@ -14,7 +14,7 @@ from benchmarks.output import Messages, missing_faults
 from benchmarks.services import devices, emulator
 from benchmarks.tables import Table, judged
 from tap_zentra.emulator import Emulator
-from tap_zentra.schemas import READINGS_KEY
+from tap_zentra.v4.readings import READINGS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,8 @@ from singer_sdk import Stream, Tap
 from singer_sdk import typing as th
 
 from benchmarks.canned import PROTOTYPE, build
-from tap_zentra.records import decode_page, reading_records
-from tap_zentra.schemas import READINGS, READINGS_KEY
+from tap_zentra.v4.readings import READINGS, READINGS_KEY, reading_records
+from tap_zentra.v4.responses import decode_page
 
 if sys.version_info >= (3, 12):
     from typing import override

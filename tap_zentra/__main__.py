@@ -9,9 +9,9 @@ import sys
 
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 
-from tap_zentra.streams import StoppedError, SyncFailedError
-from tap_zentra.tap import TapZentra
-from tap_zentra.writer import OutputClosedError
+from tap_zentra.singer.stream import SyncFailedError
+from tap_zentra.singer.writer import OutputClosedError
+from tap_zentra.tap import StoppedError, TapZentra
 
 M_MMAP_THRESHOLD = -3
 """The name of the size in glibc's malloc.h from which memory is asked from the system, and given back to it."""

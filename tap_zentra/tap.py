@@ -1,27 +1,29 @@
-"""TapZentra: settings, the streams, and what they share."""
+"""TapZentra: settings, the streams that the account's service has, and the end of a run for all of them."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
 import signal
 import sys
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
 from singer_sdk import Stream, Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import ConfigValidationError, FatalSyncError
 
-from tap_zentra.call_limits import CallLimits
-from tap_zentra.client import Client
-from tap_zentra.settings import SCHEMA, Settings, SettingsError, read_settings
-from tap_zentra.streams import Account, ReadingsStream
-from tap_zentra.writer import Writer
+from tap_zentra.settings import SCHEMA, SettingsError, read_settings
+from tap_zentra.singer.stream import FleetStream, SyncFailedError
+from tap_zentra.singer.writer import Writer
+from tap_zentra.v4.api import Account
+from tap_zentra.v4.readings import ReadingsStream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     from singer_sdk.plugin_base import _ConfigInput
@@ -32,6 +34,19 @@ else:
     from typing_extensions import override
 
 
+class StoppedError(FatalSyncError):
+    """A run that a signal ended. What was read has been written.
+
+    Attributes:
+        signal_number: The signal.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        name = signal.Signals(signal_number).name
+        super().__init__(f"stopped by {name}; what was read is written, the next run goes on from there")
+        self.signal_number = signal_number
+
+
 class TapZentra(Tap):
     """Readings of METER's environmental data loggers (soil moisture, weather, water potential) from ZENTRA Cloud."""
 
@@ -39,28 +54,56 @@ class TapZentra(Tap):
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SCHEMA)  # to which the SDK adds its own settings
     message_writer_class = Writer
 
-    _settings: Settings | None = None
+    _stopped_by: int | None = None
+
+    @cached_property
+    def account(self) -> Account:
+        """What the streams share, made when a stream first needs it.
+
+        Raises:
+            SettingsError: The settings are not valid, as they may be for `--discover`.
+        """
+        return Account.of(read_settings(self._config), user_agent=f"{self.name}/{self.plugin_version}")
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
-        return [ReadingsStream(self, self._account(self._settings))]
+        return [ReadingsStream(self, lambda: self.account)]
 
-    def _account(self, settings: Settings | None) -> Account | None:
-        if settings is None:
-            return None
-        client = Client(
-            api_url=settings.api_url,
-            api_version=settings.api_version,
-            token=settings.auth_token,
-            timeout=settings.request_timeout,
-            user_agent=settings.user_agent or f"{self.name}/{self.plugin_version}",
-        )
-        call_limits = CallLimits(
-            user_limit=settings.user_call_limit,
-            device_limit=settings.device_call_limit,
-            window=settings.call_limit_window,
-        )
-        return Account(settings, client, call_limits)
+    @override  # type: ignore[misc] # it is final, but the SDK has no other place for the end of a run
+    def sync_all(self) -> None:
+        """Sync all streams, then say what failed in any of them.
+
+        Raises:
+            StoppedError: A signal ended the run.
+            SyncFailedError: The token was refused, or a device was not read to its end.
+        """
+        with self._ending():
+            super().sync_all()
+        streams = self._fleet_streams
+        refused = [str(stream.token_error) for stream in streams if stream.token_error is not None]
+        failures = refused[:1] or [failure for stream in streams for failure in stream.failures]
+        if failures:
+            raise SyncFailedError(failures)
+
+    @override  # type: ignore[misc] # as sync_all
+    def run_connection_test(self) -> bool:
+        with self._ending():
+            return super().run_connection_test()
+
+    @contextlib.contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Close the connections once the last stream is done, and tell of the signal that has ended it, if any."""
+        try:
+            yield
+        finally:
+            if "account" in self.__dict__:
+                self.account.close()
+        if self._stopped_by is not None:
+            raise StoppedError(self._stopped_by)
+
+    @property
+    def _fleet_streams(self) -> list[FleetStream[Any]]:
+        return [stream for stream in (self._streams or {}).values() if isinstance(stream, FleetStream)]
 
     @property
     def _env_var_config(self) -> dict[str, Any]:
@@ -74,23 +117,23 @@ class TapZentra(Tap):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Refuse what is invalid, in words for people; `--discover` works without valid settings."""
         try:
-            self._settings = read_settings(self._config)
+            settings = read_settings(self._config)
         except SettingsError as error:
             if raise_errors:
                 raise ConfigValidationError(
                     "The settings are not valid", errors=error.faults, schema=self.config_jsonschema
                 ) from None
             return error.faults
-        self._config = {**self._config, **self._settings.as_config()}
+        self._config = {**self._config, **settings.as_config()}
         return super()._validate_config(raise_errors=raise_errors)
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """Have the streams end at the next whole message; a second signal ends the process at once."""
+        """Have all streams end at the next whole message; a second signal ends the process at once."""
         signal.signal(signum, signal.SIG_DFL)
-        for stream in (self._streams or {}).values():
-            if isinstance(stream, ReadingsStream):
-                stream.stop(signum)
+        self._stopped_by = signum
+        for stream in self._fleet_streams:
+            stream.stop()
 
     @classmethod
     @override

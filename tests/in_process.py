@@ -6,30 +6,37 @@ import contextlib
 import io
 import json
 import logging
+import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from tap_zentra.call_limits import CallLimits
 from tap_zentra.emulator import Request
-from tap_zentra.streams import Account, SyncFailedError
+from tap_zentra.settings import read_settings
+from tap_zentra.singer.stream import SyncFailedError
 from tap_zentra.tap import TapZentra
+from tap_zentra.v4.api import Account, call_limits
 from tests.support import TOKEN, Run, bookmarks, by_key
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from tap_zentra.client import Client
     from tap_zentra.emulator import Emulator
-    from tap_zentra.pagination import PageRequest
-    from tap_zentra.settings import Settings
+    from tap_zentra.v4.api import Api
+    from tap_zentra.v4.pagination import PageRequest
     from tests.support import Rows
 
 NO_LIMIT = 10**6
 """Calls in a window; the order of calls has tests of its own, in simulated time."""
 
 
-class WirelessClient:
-    """Stands where the tap's client stands, and asks an emulator directly.
+class WirelessApi:
+    """Stands where the tap's calls stand, and asks an emulator directly.
 
     Args:
         emulator: Holds the fleet; it need not run.
@@ -69,11 +76,13 @@ class WirelessClient:
 class Wireless(TapZentra):
     """The tap, all of it but its connection to the network."""
 
-    client: Client
+    api: ClassVar[WirelessApi]
 
-    def _account(self, settings: Settings | None) -> Account | None:
-        assert settings is not None
-        return Account(settings, self.client, CallLimits(user_limit=NO_LIMIT, device_limit=NO_LIMIT, window=0.01))
+    @cached_property
+    @override
+    def account(self) -> Account:
+        limits = call_limits(user_limit=NO_LIMIT, device_limit=NO_LIMIT, window=0.01)
+        return Account(read_settings(self._config), cast("Api", self.api), limits)
 
 
 def run(
@@ -81,7 +90,7 @@ def run(
 ) -> list[dict[str, Any]]:
     """Run the tap without a network to its end and return its messages."""
     config = {"auth_token": TOKEN, "device_sns": emulator.device_sns, "max_concurrent_calls": 4, **settings}
-    tap = type("Tap", (Wireless,), {"client": WirelessClient(emulator, after_call)})
+    tap = type("Tap", (Wireless,), {"api": WirelessApi(emulator, after_call)})
     return [json.loads(line) for line in output_of(tap, config, state).splitlines()]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from tap_zentra.emulator import Answer, Device, Emulator, Fault, Request
-from tap_zentra.schemas import READINGS_KEY
+from tap_zentra.v4.readings import READINGS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

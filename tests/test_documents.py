@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tap_zentra.schemas import READINGS, READINGS_KEY
 from tap_zentra.settings import SCHEMA
+from tap_zentra.v4.readings import READINGS, READINGS_KEY
 
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from benchmarks.calls import calls_of_devices, limit_faults, makespan, read_call
 from benchmarks.canned import PROTOTYPE, build, readings_in
 from benchmarks.output import Messages, missing_faults, readings_told
 from benchmarks.tables import Table, judged
-from tap_zentra.records import decode_page, timestamps
+from tap_zentra.v4.responses import decode_page, timestamps_by_mrid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +112,11 @@ def test_canned_pages_are_the_emulators() -> None:
     """Each page goes on where the one before ends, and names the device's newest record."""
     pages = [decode_page(body) for body in build(3, 5)]
 
-    assert [sorted(timestamps(page)) for page in pages] == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12, 13, 14, 15]]
+    assert [sorted(timestamps_by_mrid(page)) for page in pages] == [
+        [1, 2, 3, 4, 5],
+        [6, 7, 8, 9, 10],
+        [11, 12, 13, 14, 15],
+    ]
     assert [page.pagination.max_mrid for page in pages] == [15, 15, 15]
     assert readings_in(3, 5) == sum(
         len(entry.readings) for page in pages for entries in page.data.values() for entry in entries

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tap_zentra.emulator import Device, Emulator, Fault
-from tap_zentra.schemas import READINGS, READINGS_KEY
 from tap_zentra.settings import SCHEMA
+from tap_zentra.v4.readings import READINGS, READINGS_KEY
 from tests.support import TAP, Tap, by_key, held
 
 Emulate = Callable[..., Emulator]

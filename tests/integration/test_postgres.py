@@ -10,7 +10,7 @@ import pytest
 
 from tap_zentra.emulator import Device, Emulator
 from tap_zentra.emulator.sensors import PROFILE_STATION
-from tap_zentra.schemas import READINGS_KEY
+from tap_zentra.v4.readings import READINGS_KEY
 from tests.integration.documents import column_types
 from tests.integration.support import Postgres, State, stored
 from tests.support import gate

@@ -14,7 +14,7 @@ import pytest
 from loaders.check import Messages, same_readings
 from loaders.project import loader
 from loaders.runs import two_runs
-from tap_zentra.schemas import READINGS_KEY
+from tap_zentra.v4.readings import READINGS_KEY
 from tests.integration.documents import column_types
 
 if TYPE_CHECKING:

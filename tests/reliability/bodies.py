@@ -228,7 +228,10 @@ BODIES: dict[str, Bad] = {
     "204": Bad(lambda _: b"", "204", status=204),
     "418": Bad(lambda _: b"short and stout", "418", status=418),
     "a redirect to another host": Bad(
-        lambda _: b"", "not followed to evil.example", status=302, headers=(("Location", "https://evil.example/"),)
+        lambda _: b"",
+        "to https://evil.example/, which is not followed",
+        status=302,
+        headers=(("Location", "https://evil.example/"),),
     ),
     "a redirect to bytes that are no text": Bad(
         lambda _: b"", "the service redirects", status=302, headers=(("Location", "https://\udcff\udcfe/"),)

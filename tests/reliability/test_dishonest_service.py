@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tap_zentra.emulator import Answer, Device, Emulator, Fault, Request
-from tap_zentra.pagination import EMPTY_PAGES_IN_A_ROW, MridPaginator, NoProgressError
+from tap_zentra.v4.pagination import EMPTY_PAGES_IN_A_ROW, MridPaginator, NoProgressError
 from tests.support import TOKEN, Tap, bookmarks, held
 
 Emulate = Callable[..., Emulator]

@@ -15,16 +15,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tap_zentra.emulator import STANDARD_STATION, Device, Emulator, Request
-from tap_zentra.pagination import MridPaginator, NoProgressError
-from tap_zentra.records import (
+from tap_zentra.v4.pagination import MridPaginator, NoProgressError
+from tap_zentra.v4.readings import READINGS, READINGS_KEY, reading_records
+from tap_zentra.v4.responses import (
     NotJSONError,
     UnexpectedBodyError,
     decode_page,
-    reading_records,
-    require_answer_to,
-    timestamps,
+    require_page_of,
+    timestamps_by_mrid,
 )
-from tap_zentra.schemas import READINGS, READINGS_KEY
 from tests.support import TOKEN
 
 ANSWERS = int(os.environ.get("RELIABILITY_FUZZ_ANSWERS", "300000"))
@@ -57,8 +56,8 @@ def survives(body: bytes) -> bool:
     reader = MridPaginator(bookmark=None, page_size=2000)
     try:
         page = decode_page(body)
-        require_answer_to(page, DEVICE_SN)
-        reader.advance(page.pagination.max_mrid, timestamps(page))
+        require_page_of(page, DEVICE_SN)
+        reader.advance(page.pagination.max_mrid, timestamps_by_mrid(page))
         records = list(reading_records(page, DEVICE_SN))
     except (NotJSONError, UnexpectedBodyError, NoProgressError) as error:
         words = str(error)

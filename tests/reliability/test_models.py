@@ -9,8 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tap_zentra.call_limits import LEAST_MARGIN, MARGIN, CallLimits
-from tap_zentra.pagination import MridPaginator, NoProgressError
+from tap_zentra.calls.limits import LEAST_MARGIN, MARGIN
+from tap_zentra.v4.api import call_limits
+from tap_zentra.v4.pagination import MridPaginator, NoProgressError
 
 DEVICES = ("z6-1", "z6-2", "z6-3")
 SECONDS = st.integers(0, 100).map(lambda tenths: tenths / 10)
@@ -25,7 +26,7 @@ class CallLimitsModel(RuleBasedStateMachine):
     @initialize(user_limit=st.integers(1, 4), device_limit=st.integers(1, 3))
     def begin(self, user_limit: int, device_limit: int) -> None:
         """Start with nothing called."""
-        self.limits = CallLimits(user_limit=user_limit, device_limit=device_limit, window=self.window)
+        self.limits = call_limits(user_limit=user_limit, device_limit=device_limit, window=self.window)
         self.user_limit, self.device_limit = user_limit, device_limit
         self.now = 100.0
         self.calls: list[tuple[str, float]] = []
@@ -44,7 +45,7 @@ class CallLimitsModel(RuleBasedStateMachine):
             return
         while (free_at := max(self.limits.account_free_at(), self.limits.device_free_at(device_sn))) > self.now:
             self._go_on_to(free_at)
-        self.limits.count(device_sn, self.now)
+        assert self.limits.take(device_sn, self.now)
         self.under_way[device_sn] = self.now
 
     @rule(device_sn=st.sampled_from(DEVICES))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_zentra.schedule import Phase
-from tests.schedule_simulation import (
+from tap_zentra.calls.schedule import Phase
+from tests.calls.simulation import (
     Simulation,
     World,
     brings_page,
@@ -21,7 +21,7 @@ from tests.schedule_simulation import (
 )
 
 if TYPE_CHECKING:
-    from tests.schedule_simulation import Answer
+    from tests.calls.simulation import Answer
 
 
 def _service(draw: random.Random, trouble: float, growth: float) -> Answer:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_zentra import streams, writer
 from tap_zentra.emulator import PROFILE_STATION, STANDARD_STATION, Device, Emulator
+from tap_zentra.singer import stream, writer
 from tests.in_process import require_true_states, run
 from tests.support import TOKEN, bookmarks, by_key, held, last_state
 
@@ -95,7 +95,7 @@ def sequences_of_runs(draw: st.DrawFn) -> Runs:
 def _state_behind_every_page() -> Iterator[None]:
     """The more STATE messages, the more claims to be checked."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "STATE_INTERVAL", 0.0)
+        patch.setattr(stream, "STATE_INTERVAL", 0.0)
         patch.setattr(writer, "STATE_SHARE", 1.0)
         yield
 

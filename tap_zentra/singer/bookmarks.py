@@ -6,8 +6,6 @@ from typing import Any
 
 from singer_sdk.exceptions import ConfigurationError
 
-REPLICATION_KEY = "mrid"
-
 NEWEST_READINGS = "newest_readings"
 """Beside the partitions: each device's newest reading, in seconds since 1970, so that a silent one has an age."""
 
@@ -23,16 +21,18 @@ class Bookmarks:
     slow, so the list is indexed once.
     """
 
-    def __init__(self, stream_state: dict[str, Any]) -> None:
+    def __init__(self, stream_state: dict[str, Any], *, replication_key: str) -> None:
         """Index the partitions of a state.
 
         Args:
-            stream_state: `state["bookmarks"]["readings"]`; it is changed in place.
+            stream_state: Such as `state["bookmarks"]["readings"]`; it is changed in place.
+            replication_key: Of the stream.
 
         Raises:
             StateError: The state does not have the shape that this tap writes.
         """
         self._stream_state = stream_state
+        self._replication_key = replication_key
         newest = stream_state.get(NEWEST_READINGS)
         self._newest: dict[str, Any] = newest if isinstance(newest, dict) else {}
         self._by_device: dict[str, dict[str, Any]] = {}
@@ -70,7 +70,7 @@ class Bookmarks:
             partition = {"context": {"device_sn": device_sn}}
             self._by_device[device_sn] = partition
             self._stream_state.setdefault("partitions", []).append(partition)
-        partition["replication_key"] = REPLICATION_KEY
+        partition["replication_key"] = self._replication_key
         partition["replication_key_value"] = mrid
         if newest is not None:
             self._newest[device_sn] = newest

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from tap_zentra.fleet import Device
-from tap_zentra.pagination import MridPaginator
-from tap_zentra.report import Report, duration, seconds_left, state
-from tap_zentra.schedule import Phase, Turn
+from tap_zentra.calls.schedule import Phase, Turn
 from tap_zentra.settings import Settings, read_settings
+from tap_zentra.singer.report import SUMMARY, DeviceProgress, Report, duration
+from tap_zentra.singer.stream import Page
+from tap_zentra.v4.api import call_limits
 
 NOON = 1_769_860_800
 """2026-01-31T12:00:00Z."""
@@ -26,7 +28,7 @@ def _device(
     device_sn: str,
     phase: Phase,
     *,
-    left: float = 0,
+    calls_left: float = 0,
     pages: int = 0,
     readings: int = 0,
     mrids: tuple[int, int] | None = None,
@@ -34,22 +36,26 @@ def _device(
     missing: int = 0,
     calls: int = 0,
     waited: float = 0,
-) -> Device:
-    turn = Turn(device_sn, left=left, phase=phase, calls=calls, waited=waited)
-    reader = MridPaginator(bookmark=None, page_size=2000)
-    return Device(turn, reader, pages=pages, readings=readings, mrids=mrids, newest=newest, missing=missing)
+    failure: str | None = None,
+) -> DeviceProgress:
+    turn = Turn(device_sn, calls_left=calls_left, phase=phase, calls=calls, waited=waited, failure=failure)
+    return DeviceProgress(turn, pages=pages, readings=readings, mrids=mrids, newest=newest, missing=missing)
 
 
 class _Told:
     """A report on some devices, its clock, and the lines that it wrote."""
 
-    def __init__(self, caplog: pytest.LogCaptureFixture, *devices: Device, settings: Settings | None = None) -> None:
+    def __init__(
+        self, caplog: pytest.LogCaptureFixture, *devices: DeviceProgress, settings: Settings | None = None
+    ) -> None:
         self.now = 1000.0
         self._caplog = caplog
         caplog.set_level(logging.INFO)
         self.report = Report(
+            "readings",
             devices,
             logging.getLogger("tap-zentra"),
+            limits=call_limits(user_limit=60, device_limit=1, window=60),
             settings=settings or _settings(),
             clock=lambda: self.now,
             now=lambda: datetime.fromtimestamp(NOON + 900, tz=UTC),
@@ -57,8 +63,17 @@ class _Told:
 
     @property
     def lines(self) -> list[str]:
-        """Return all lines so far."""
-        return [record.getMessage() for record in self._caplog.records]
+        """Return all lines for people so far."""
+        lines = [record.getMessage() for record in self._caplog.records]
+        return [line for line in lines if not line.startswith(SUMMARY)]
+
+    @property
+    def for_programs(self) -> dict[str, Any]:
+        """Return what the line for programs says."""
+        lines = [record.getMessage() for record in self._caplog.records]
+        (line,) = (line for line in lines if line.startswith(SUMMARY))
+        summary: dict[str, Any] = json.loads(line.removeprefix(SUMMARY))
+        return summary
 
 
 # Progress
@@ -66,7 +81,7 @@ class _Told:
 
 def test_progress_is_told_every_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
     """However often it is asked to, it speaks at most every 10 s, and not at the very start."""
-    told = _Told(caplog, _device("z6-1", Phase.WAITING, left=math.inf))
+    told = _Told(caplog, _device("z6-1", Phase.WAITING, calls_left=math.inf))
     counts = []
     for second in range(31):
         told.now = 1000.0 + second
@@ -79,7 +94,7 @@ def test_progress_is_told_every_ten_seconds(caplog: pytest.LogCaptureFixture) ->
 
 def test_progress_after_a_long_page_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """Lines that were missed are not made up for."""
-    told = _Told(caplog, _device("z6-1", Phase.WAITING, left=math.inf))
+    told = _Told(caplog, _device("z6-1", Phase.WAITING, calls_left=math.inf))
     told.now = 1095.0
     for _ in range(3):
         told.report.progress()
@@ -92,9 +107,9 @@ def test_progress_says_how_far_the_run_is(caplog: pytest.LogCaptureFixture) -> N
     told = _Told(
         caplog,
         _device("z6-1", Phase.DONE, pages=3, readings=30_000),
-        _device("z6-2", Phase.FAILED, left=math.inf),
-        _device("z6-3", Phase.WAITING, left=8000, pages=1, readings=10_000),
-        _device("z6-4", Phase.CALLED, left=2001, pages=1, readings=500),
+        _device("z6-2", Phase.FAILED, calls_left=math.inf),
+        _device("z6-3", Phase.WAITING, calls_left=4, pages=1, readings=10_000),
+        _device("z6-4", Phase.CALLED, calls_left=1.001, pages=1, readings=500),
     )
     told.now = 1020.0
     told.report.progress()
@@ -104,35 +119,13 @@ def test_progress_says_how_far_the_run_is(caplog: pytest.LogCaptureFixture) -> N
 
 def test_time_left_is_not_known_while_a_device_was_not_asked(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody knows how much such a device has."""
-    told = _Told(caplog, _device("z6-1", Phase.WAITING, left=4000), _device("z6-2", Phase.WAITING, left=math.inf))
+    told = _Told(
+        caplog, _device("z6-1", Phase.WAITING, calls_left=2), _device("z6-2", Phase.WAITING, calls_left=math.inf)
+    )
     told.now = 1010.0
     told.report.progress()
 
     assert told.lines == ["0 of 2 devices done, 0 pages, 0 readings (0/s), time left: not known yet"]
-
-
-@pytest.mark.parametrize(
-    ("records_left", "config", "seconds"),
-    [
-        ([], {}, 0),
-        ([0, 0], {}, 0),
-        ([1], {}, 60),
-        ([2000], {}, 60),
-        ([2001], {}, 120),
-        ([2000] * 60, {}, 60),
-        ([2000] * 90, {}, 90),
-        ([20_000, *[2000] * 59], {}, 600),
-        ([20_000] * 30, {"user_call_limit": 5}, 3600),
-        ([20_000], {"device_call_limit": 5}, 120),
-        ([100], {"page_size": 10, "call_limit_window": 0.05}, 0.5),
-        ([5, math.inf], {}, math.inf),
-    ],
-)
-def test_the_call_limits_say_how_long_a_run_lasts_yet(
-    records_left: list[float], config: dict[str, object], seconds: float
-) -> None:
-    """The longest device, or all pages of the account, whichever takes longer."""
-    assert seconds_left(records_left, _settings(**config)) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -162,22 +155,6 @@ def test_a_duration_has_the_unit_that_a_person_would_choose(seconds: float, text
 # The end
 
 
-@pytest.mark.parametrize(
-    ("phase", "missing", "word"),
-    [
-        (Phase.DONE, 0, "current"),
-        (Phase.DONE, 3, "gap"),
-        (Phase.FAILED, 0, "failed"),
-        (Phase.FAILED, 3, "failed"),
-        (Phase.WAITING, 0, "failed"),
-        (Phase.CALLED, 0, "failed"),
-    ],
-)
-def test_a_device_is_current_only_when_it_was_read_to_its_end(phase: Phase, missing: int, word: str) -> None:
-    """A device that a stopped run did not come to is not current."""
-    assert state(_device("z6-1", phase, missing=missing)) == word
-
-
 def test_the_summary_has_a_row_for_each_device(caplog: pytest.LogCaptureFixture) -> None:
     """What became of each device, in columns, with how old its newest reading is."""
     told = _Told(
@@ -186,7 +163,7 @@ def test_the_summary_has_a_row_for_each_device(caplog: pytest.LogCaptureFixture)
             "z6-12345", Phase.DONE, readings=216, mrids=(112791, 112799), newest=NOON, pages=1, calls=2, waited=61.5
         ),
         _device("z6-2", Phase.DONE, readings=24, mrids=(7, 7), newest=NOON - 5 * 86_400, missing=3, pages=1, calls=1),
-        _device("z6-3", Phase.FAILED, left=math.inf, calls=5, waited=1000),
+        _device("z6-3", Phase.FAILED, calls_left=math.inf, calls=5, waited=1000),
         _device("z6-4", Phase.DONE, pages=1, calls=1),
     )
     told.now = 1090.0
@@ -201,6 +178,50 @@ def test_the_summary_has_a_row_for_each_device(caplog: pytest.LogCaptureFixture)
         "4 devices: 2 current, 1 with gaps, 1 failed; 240 readings in 2 min",
         "2 devices are silent, no reading of the last 24.0 h is known: z6-2 (5.0 d), z6-4 (no record)",
     ]
+
+
+def test_the_summary_has_one_line_for_programs(caplog: pytest.LogCaptureFixture) -> None:
+    """The same as the table, as JSON: moments and durations in seconds, null for what is not known."""
+    told = _Told(
+        caplog,
+        _device("z6-1", Phase.DONE, readings=216, mrids=(7, 9), newest=NOON, missing=3, calls=2, waited=61.5),
+        _device("z6-2", Phase.FAILED, calls=5, waited=1000, failure="404 Not Found"),
+    )
+    told.now = 1090.0
+    told.report.summary()
+
+    assert told.for_programs == {
+        "stream": "readings",
+        "devices": [
+            {
+                "device_sn": "z6-1",
+                "outcome": "current",
+                "error": None,
+                "readings": 216,
+                "newest": NOON,
+                "age": 900.0,
+                "silent": False,
+                "gaps": 3,
+                "went_back": False,
+                "calls": 2,
+                "waited": 61.5,
+            },
+            {
+                "device_sn": "z6-2",
+                "outcome": "failed",
+                "error": "404 Not Found",
+                "readings": 0,
+                "newest": None,
+                "age": None,
+                "silent": False,
+                "gaps": 0,
+                "went_back": False,
+                "calls": 5,
+                "waited": 1000,
+            },
+        ],
+        "totals": {"devices": 2, "current": 1, "failed": 1, "readings": 216, "calls": 7, "seconds": 90.0},
+    }
 
 
 def test_nothing_new_and_could_not_ask_never_look_alike(caplog: pytest.LogCaptureFixture) -> None:
@@ -232,3 +253,23 @@ def test_a_reading_of_the_future_is_not_old(caplog: pytest.LogCaptureFixture) ->
     told.report.summary()
 
     assert "2026-02-01 12:00:00   0 s" in told.lines[1]
+
+
+def test_a_device_notes_what_it_read() -> None:
+    """The range of mrids, the newest moment, pages and gaps, of what is kept only."""
+    device = DeviceProgress(Turn("z6-1"), bookmark=3)
+
+    def page(mrids: tuple[int, int] | None, newest: int | None, missing: int) -> Page:
+        return Page(records=lambda: iter(()), bookmark=mrids and mrids[1], mrids=mrids, newest=newest, missing=missing)
+
+    device.note(page(None, None, 0))
+
+    assert (device.pages, device.mrids, device.newest, device.missing, device.bookmark) == (1, None, None, 0, None)
+
+    device.note(page((5, 7), 900, 2))
+
+    assert (device.pages, device.mrids, device.newest, device.missing, device.bookmark) == (2, (5, 7), 900, 2, 7)
+
+    device.note(page((8, 8), 800, 1))
+
+    assert (device.pages, device.mrids, device.newest, device.missing, device.bookmark) == (3, (5, 8), 900, 3, 8)

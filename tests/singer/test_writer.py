@@ -13,7 +13,7 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib import RecordMessage, StateMessage
 from typing_extensions import override
 
-from tap_zentra.writer import OutputClosedError, Writer
+from tap_zentra.singer.writer import OutputClosedError, Writer
 
 EXTRACTED = datetime(2026, 1, 31, 12, 0, 0, 5, tzinfo=UTC)
 RECORDS: list[dict[str, Any]] = [

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_zentra.call_limits import CallLimits
-from tap_zentra.schedule import HEAD_START, LOCK_OUTS_IN_A_ROW, Phase, Schedule, Turn
-from tests.schedule_simulation import (
+from tap_zentra.calls.schedule import HEAD_START, LOCK_OUTS_IN_A_ROW, Outcome, Phase, Schedule, Turn
+from tap_zentra.v4.api import call_limits
+from tests.calls.simulation import (
     SPAN,
     WINDOW,
     Simulation,
@@ -27,9 +27,11 @@ from tests.schedule_simulation import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from tap_zentra.calls.limits import CallLimits
+
 
 def _limits(*, user_limit: int = 60, device_limit: int = 1, window: float = WINDOW) -> CallLimits:
-    return CallLimits(user_limit=user_limit, device_limit=device_limit, window=window)
+    return call_limits(user_limit=user_limit, device_limit=device_limit, window=window)
 
 
 def _schedule(
@@ -153,14 +155,51 @@ def test_a_device_has_a_phase() -> None:
     schedule = _schedule(["z6-1"], limits=_limits(device_limit=2))
     (turn,) = schedule.turns
     phases = [turn.phase]
-    for left in (5, 0):
-        schedule.next_call(0.0)
-        phases.append(turn.phase)
-        schedule.go_on(turn, left, 0.0)
-        phases.append(turn.phase)
+    schedule.next_call(0.0)
+    phases.append(turn.phase)
+    schedule.go_on(turn, 0, 0.0)
+    phases.append(turn.phase)
+    schedule.next_call(0.0)
+    phases.append(turn.phase)
+    schedule.finish(turn)
+    phases.append(turn.phase)
 
     assert phases == [Phase.WAITING, Phase.CALLED, Phase.WAITING, Phase.CALLED, Phase.DONE]
     assert schedule.finished
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_only_a_device_that_was_read_to_its_end_is_current(phase: Phase) -> None:
+    """What became of a device is decided in one place, wherever the run ended."""
+    assert Turn("z6-1", phase=phase).outcome is (Outcome.CURRENT if phase is Phase.DONE else Outcome.FAILED)
+
+
+def test_an_estimate_of_nothing_left_ends_no_device() -> None:
+    """A device ends when its reader says so: what is left is a guess until then."""
+    schedule = _schedule(["z6-1"], limits=_limits(device_limit=2))
+    (turn,) = schedule.turns
+    schedule.next_call(0.0)
+    schedule.go_on(turn, 0, 0.0)
+
+    assert not schedule.finished
+    assert schedule.next_call(0.0) is turn
+
+
+def test_a_limit_that_another_stream_uses_up_is_seen_when_a_call_is_counted() -> None:
+    """Between the look and the call the account's last call may have gone: then nobody is called."""
+    limits = _limits(user_limit=1)
+    schedule = _schedule(["z6-1"], limits=limits)
+    look = limits.device_free_at
+
+    def look_and_lose(device_sn: str) -> float:
+        free_at = look(device_sn)
+        limits.take("z6-9", 0.0)
+        return free_at
+
+    limits.device_free_at = look_and_lose  # type: ignore[method-assign]
+
+    assert schedule.next_call(0.0) == pytest.approx(SPAN)
+    assert schedule.turns[0].calls == 0
 
 
 # The first call
@@ -420,7 +459,7 @@ def test_a_locked_account_lets_a_finished_fleet_end() -> None:
 
     assert isinstance(turn, Turn)
 
-    schedule.go_on(turn, 0, 1.0)
+    schedule.finish(turn)
 
     assert schedule.finished
     assert schedule.next_call(1.0) is None

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tap_zentra.calls.errors import DeviceFailedError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,8 +23,8 @@ EMPTY_PAGES_IN_A_ROW = 1000
 """So many empty pages in a row give a device up, so that a run always ends: the mrids of 19 years at 5 minutes each."""
 
 
-class NoProgressError(ValueError):
-    """An answer that would make the reader go in circles."""
+class NoProgressError(DeviceFailedError):
+    """A response that would make the reader go in circles."""
 
 
 @dataclass(frozen=True)

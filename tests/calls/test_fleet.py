@@ -6,19 +6,24 @@ import json
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tap_zentra.call_limits import CallLimits
-from tap_zentra.client import DeviceRefusedError, LockedOutError, ServiceFailedError, TokenRefusedError
-from tap_zentra.fleet import Device, DevicePage, Fleet
-from tap_zentra.pagination import MridPaginator, PageRequest, Step
-from tap_zentra.schedule import Phase, Schedule
+from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError, TransientError
+from tap_zentra.calls.fleet import Fleet
+from tap_zentra.calls.schedule import Phase, Schedule, Turn
+from tap_zentra.v4.api import call_limits
+from tap_zentra.v4.pagination import MridPaginator, PageRequest
+from tap_zentra.v4.readings import ReadingsReader
 from tests.support import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from tap_zentra.singer.stream import Page
+    from tap_zentra.v4.api import Api
 
 PAGE_SIZE = 10
 WINDOW = 1e-6
@@ -77,11 +82,10 @@ def _fleet(
     *,
     threads: int = 4,
     max_attempts: int = 3,
-    device_call_limit: int = 1,
     bookmark: int | None = 0,
     clock: Callable[[], float] = time.monotonic,
-) -> Fleet:
-    limits = CallLimits(user_limit=10**6, device_limit=10**6, window=WINDOW)
+) -> Fleet[Page]:
+    limits = call_limits(user_limit=10**6, device_limit=10**6, window=WINDOW)
     schedule = Schedule(
         device_sns,
         limits,
@@ -91,12 +95,16 @@ def _fleet(
         now=0.0,
         jitter=lambda _: 0.0,
     )
+
+    def reader(turn: Turn) -> ReadingsReader:
+        api = SimpleNamespace(get_readings=lambda sn, request, on_sent, **_: fetch(sn, request, on_sent))
+        paginator = MridPaginator(bookmark=bookmark, page_size=PAGE_SIZE)
+        return ReadingsReader(turn.device_sn, paginator, cast("Api", api), page_size=PAGE_SIZE, depth=True)
+
     return Fleet(
-        [Device(turn, MridPaginator(bookmark=bookmark, page_size=PAGE_SIZE)) for turn in schedule.turns],
+        {turn: reader(turn) for turn in schedule.turns},
         schedule,
-        fetch,
         threads=threads,
-        device_call_limit=device_call_limit,
         logger=logging.getLogger("tap-zentra"),
         clock=clock,
     )
@@ -106,16 +114,16 @@ def _nothing() -> None:
     """Do nothing between pages."""
 
 
-def _read(fleet: Fleet) -> dict[str, list[int]]:
+def _read(fleet: Fleet[Page]) -> dict[str, list[int]]:
     """Read a fleet to its end; return the mrids of the records that each device brought."""
-    read: dict[str, list[int]] = {device.device_sn: [] for device in fleet.devices}
-    for page in fleet.pages(_nothing):
-        read[page.device.device_sn] += [record["mrid"] for record in page.records()]
+    read: dict[str, list[int]] = {turn.device_sn: [] for turn in fleet.turns}
+    for turn, page in fleet.pages(_nothing):
+        read[turn.device_sn] += [record["mrid"] for record in page.records()]
     return read
 
 
-def _end(fleet: Fleet) -> dict[str, tuple[Phase, str | None]]:
-    return {device.device_sn: (device.turn.phase, device.turn.failure) for device in fleet.devices}
+def _end(fleet: Fleet[Page]) -> dict[str, tuple[Phase, str | None]]:
+    return {turn.device_sn: (turn.phase, turn.failure) for turn in fleet.turns}
 
 
 def _messages(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
@@ -133,8 +141,8 @@ def test_the_pages_of_all_devices_arrive(threads: int) -> None:
     fleet = _fleet(list(newest), service.fetch, threads=threads)
 
     assert {device_sn: list(range(1, count + 1)) for device_sn, count in newest.items()} == _read(fleet)
-    assert all(device.turn.phase is Phase.DONE for device in fleet.devices)
-    assert [device.pages for device in fleet.devices] == [1, 1, 1, 1, 2, 4, 10]
+    assert all(turn.phase is Phase.DONE for turn in fleet.turns)
+    assert [turn.calls for turn in fleet.turns] == [1, 1, 1, 1, 2, 4, 10]
     assert len(service.calls) == 20
     assert not fleet.stopped
     assert fleet.token_error is None
@@ -145,10 +153,9 @@ def test_a_page_has_its_device_and_bookmark() -> None:
     fleet = _fleet(["z6-1"], _Service({"z6-1": 25}).fetch)
     pages = list(fleet.pages(_nothing))
 
-    assert [page.bookmark for page in pages] == [10, 20, 25]
-    assert all(page.device is fleet.devices[0] for page in pages)
-    assert [record["device_sn"] for record in pages[2].records()] == ["z6-1"] * 5
-    assert "Battery" not in repr(pages[0])
+    assert [page.bookmark for _, page in pages] == [10, 20, 25]
+    assert all(turn is fleet.turns[0] for turn, _ in pages)
+    assert [record["device_sn"] for record in pages[2][1].records()] == ["z6-1"] * 5
 
 
 def test_a_fleet_of_none_ends_at_once() -> None:
@@ -179,47 +186,50 @@ def test_something_can_be_done_between_pages() -> None:
     assert happened == ["between", "page", "between", "page"]
 
 
-def test_a_device_notes_what_it_read() -> None:
-    """The range of mrids, the newest moment, pages and gaps, of what is kept only."""
-    fleet = _fleet(["z6-1"], _Service({"z6-1": 0}).fetch)
-    device = fleet.devices[0]
-    device.note({}, Step())
+class _Countdown:
+    """A reader of nothing but numbers: as little as a reader can be."""
 
-    assert (device.pages, device.mrids, device.newest, device.missing) == (1, None, None, 0)
+    def __init__(self, calls: int) -> None:
+        self.calls_left: float = calls
+        self.done = False
 
-    device.note({5: 500, 7: 700, 6: 900}, Step(missing=2))
+    def call(self, on_sent: Callable[[], None]) -> bytes:
+        """Fetch how many are left."""
+        on_sent()
+        return b"%d" % self.calls_left
 
-    assert (device.pages, device.mrids, device.newest, device.missing) == (2, (5, 7), 900, 2)
-
-    device.note({8: 800, 9: 900, 10: 1000}, Step(below_mrid=9, missing=1))
-
-    assert (device.pages, device.mrids, device.newest, device.missing) == (3, (5, 8), 900, 3)
-
-    device.note({1: 2000}, Step(below_mrid=0))
-
-    assert (device.pages, device.mrids, device.newest) == (4, (5, 8), 900)
+    def take(self, body: bytes | bytearray) -> int:
+        """Count down; the end is said, and not guessed from what is left."""
+        self.calls_left = max(0, int(body) - 1)
+        self.done = int(body) == 0
+        return int(body)
 
 
-def test_a_gap_is_told_with_the_devices_name(caplog: pytest.LogCaptureFixture) -> None:
-    """What a person should know of a page is a warning that names the device."""
-    service = _Service({"z6-1": 12}, z6_1=[_body("z6-1", [4, 5, 6, 7, 8, 9, 10], 12)])
-    fleet = _fleet(["z6-1"], service.fetch)
+def test_a_fleet_reads_whatever_its_readers_read() -> None:
+    """It knows nothing of what a call or a page is, and ends a device when its reader says so."""
+    limits = call_limits(user_limit=10**6, device_limit=10**6, window=WINDOW)
+    schedule = Schedule(["a", "b"], limits, window=WINDOW, max_calls=2, max_attempts=1, now=0.0)
+    readers = dict(zip(schedule.turns, [_Countdown(2), _Countdown(0)], strict=True))
+    fleet = Fleet(readers, schedule, threads=2, logger=logging.getLogger("tap-zentra"))
 
-    assert _read(fleet) == {"z6-1": list(range(4, 13))}
-    assert _messages(caplog, logging.WARNING) == ["z6-1: 3 records up to mrid 10 do not exist: a gap"]
-    assert fleet.devices[0].missing == 3
+    assert sorted((turn.device_sn, page) for turn, page in fleet.pages(_nothing)) == [
+        ("a", 0),
+        ("a", 1),
+        ("a", 2),
+        ("b", 0),
+    ]
 
 
 # Trouble of one device
 
-BROKEN = ServiceFailedError("no answer within 120 s")
+BROKEN = TransientError("no answer within 120 s")
 
 
 @pytest.mark.parametrize(
     "trouble",
     [
         BROKEN,
-        ServiceFailedError("the service failed (503 Service Unavailable: '')"),
+        TransientError("the service failed (503 Service Unavailable: '')"),
         b"",
         b"<html>Back soon</html>",
         _body("z6-1", [1, 2, 3], 25)[:-20],
@@ -235,9 +245,9 @@ def test_what_may_succeed_later_is_tried_again(trouble: bytes | Exception, caplo
 
     warnings = _messages(caplog, logging.WARNING)
 
-    assert [warning.rsplit("; ", 1)[1] for warning in warnings] == [
-        "attempt 1 failed, it tries again",
-        "attempt 2 failed, it tries again",
+    assert [warning.split("; ", 1)[1] for warning in warnings] == [
+        "attempt 1 failed; retrying",
+        "attempt 2 failed; retrying",
     ]
     assert all(warning.startswith("z6-1: ") for warning in warnings)
     assert _messages(caplog, logging.ERROR) == []
@@ -252,7 +262,7 @@ def _without_mrid() -> bytes:
     [
         pytest.param([BROKEN] * 3, "no answer within 120 s; given up after 3 attempts", 3, id="failed too often"),
         pytest.param([b""] * 3, "the answer is not JSON: ''; given up after 3 attempts", 3, id="never JSON"),
-        pytest.param([DeviceRefusedError("404 Not Found")], "404 Not Found", 1, id="refused"),
+        pytest.param([DeviceFailedError("404 Not Found")], "404 Not Found", 1, id="refused"),
         pytest.param(
             [_without_mrid()],
             "the answer is not what the service sends: Object missing required field `mrid` - "
@@ -306,34 +316,33 @@ def test_a_device_that_fails_stops_no_other(
 
 def test_what_a_device_brought_before_it_failed_stays() -> None:
     """A failure on the second page leaves the first, and its bookmark."""
-    service = _Service({"z6-1": 25}, z6_1=[_body("z6-1", range(1, 11), 25), DeviceRefusedError("403 Forbidden")])
+    service = _Service({"z6-1": 25}, z6_1=[_body("z6-1", range(1, 11), 25), DeviceFailedError("403 Forbidden")])
     fleet = _fleet(["z6-1"], service.fetch)
     pages = list(fleet.pages(_nothing))
 
-    assert [page.bookmark for page in pages] == [10]
+    assert [page.bookmark for _, page in pages] == [10]
     assert _end(fleet) == {"z6-1": (Phase.FAILED, "403 Forbidden")}
 
 
-@pytest.mark.parametrize(
-    ("message", "device_call_limit", "who"),
-    [
-        ("Exceeded request limit of 1 call per 60 seconds.", 1, "the device"),
-        ("Exceeded request limit of 60 calls per 60 seconds.", 1, "the account"),
-        ("Exceeded request limit of 5 calls per 60 seconds.", 5, "the device"),
-        ("Exceeded request limit of 1 call per 60 seconds for this user.", 1, "the account"),
-        ("Too many calls.", 1, "the device"),
-        ("This account is over its limit.", 1, "the account"),
-    ],
-)
+@pytest.mark.parametrize(("account", "who"), [(False, "the device"), (True, "the account")])
 def test_a_lock_out_is_the_devices_or_the_accounts(
-    message: str, device_call_limit: int, who: str, caplog: pytest.LogCaptureFixture
+    who: str, caplog: pytest.LogCaptureFixture, *, account: bool
 ) -> None:
-    """The service's words say whose: by naming the account, or a limit that is not the device's."""
-    service = _Service({"z6-1": 5}, z6_1=[LockedOutError(message, seconds=0)])
-    fleet = _fleet(["z6-1"], service.fetch, device_call_limit=device_call_limit)
+    """The log says whose, for how long, and in the service's words."""
+    service = _Service({"z6-1": 5}, z6_1=[LockedOutError("Too many calls.", seconds=0, account=account)])
+    fleet = _fleet(["z6-1"], service.fetch)
 
     assert _read(fleet) == {"z6-1": [1, 2, 3, 4, 5]}
-    assert _messages(caplog, logging.WARNING) == [f"z6-1: {who} is locked out for 1e-06 s: {message}"]
+    assert _messages(caplog, logging.WARNING) == [f"z6-1: {who} is locked out for 1e-06 s: Too many calls."]
+
+
+def test_an_error_of_a_call_that_is_none_of_the_kinds_fails_its_device() -> None:
+    """What a reader can't tell apart is an error of its device, and never a reason to call for ever."""
+    service = _Service({"z6-1": 5}, z6_1=[CallError("something else")])
+    fleet = _fleet(["z6-1"], service.fetch)
+
+    assert _read(fleet) == {"z6-1": []}
+    assert _end(fleet) == {"z6-1": (Phase.FAILED, "something else")}
 
 
 # The end of all
@@ -351,7 +360,7 @@ def test_a_refused_token_stops_all_with_one_call() -> None:
     assert _read(fleet) == {device_sn: [] for device_sn in service.newest}
     assert str(fleet.token_error) == "the service refuses the token (401 Unauthorized: Invalid token.)"
     assert service.calls == [("z6-0", 1)]
-    assert fleet.devices[0].turn.phase is Phase.FAILED
+    assert fleet.turns[0].phase is Phase.FAILED
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("a fault of ours"), KeyError("x")])
@@ -369,7 +378,7 @@ def test_stopping_ends_the_reading_after_the_page_at_hand() -> None:
     """A signal's handler stops the fleet; what was brought is brought, and no page follows."""
     service = _Service({"z6-1": 10_000, "z6-2": 10_000})
     fleet = _fleet(list(service.newest), service.fetch)
-    pages: list[DevicePage] = []
+    pages = []
     for page in fleet.pages(_nothing):
         pages.append(page)
         fleet.stop()
@@ -402,15 +411,15 @@ def test_stopping_does_not_wait_for_a_call_that_hangs() -> None:
     pages: list[str] = []
 
     def read() -> None:
-        for page in fleet.pages(_nothing):
-            pages.append(page.device.device_sn)
+        for turn, _ in fleet.pages(_nothing):
+            pages.append(turn.device_sn)
             hangs.wait()
             fleet.stop()
         ended.set()
 
     threading.Thread(target=read).start()
     ended_while_it_hung = ended.wait(HANGS)
-    phases = [device.turn.phase for device in fleet.devices]
+    phases = [turn.phase for turn in fleet.turns]
     let_go.set()
 
     assert ended_while_it_hung

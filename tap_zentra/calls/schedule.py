@@ -1,4 +1,4 @@
-"""Which device is asked next, and when: the order of calls, without threads, network or the real clock.
+"""Which device is called next, and when: the order of calls, without threads, network or the real clock.
 
 Every moment is a number of seconds on one monotonic clock, which the caller reads.
 """
@@ -15,13 +15,13 @@ import backoff
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from tap_zentra.call_limits import CallLimits
+    from tap_zentra.calls.limits import CallLimits
 
 HEAD_START = 0.5
 """Seconds that the very first call is alone, so that a wrong token costs one call and not one for each thread."""
 
 LOCK_OUTS_IN_A_ROW = 20
-"""So many 429 answers in a row give a device up, so that a run always ends."""
+"""So many 429 responses in a row give a device up, so that a run always ends."""
 
 SHORTEST_LOCK_OUT = 1.0
 """Seconds, or the window if that is shorter."""
@@ -39,13 +39,22 @@ class Phase(enum.Enum):
     FAILED = enum.auto()
 
 
+class Outcome(enum.StrEnum):
+    """What became of a device in this run."""
+
+    CURRENT = "current"
+    """It was read to its end."""
+    FAILED = "failed"
+    """It was not, be it for a failure or because the run ended before."""
+
+
 @dataclass(eq=False)
 class Turn:
     """A device's place in the order of calls.
 
     Attributes:
         device_sn: Serial number.
-        left: Records still to be read, as far as known; infinite for a device that was not asked yet.
+        calls_left: Calls still to be made, as far as known; infinite for a device that was not asked yet.
         phase: Where the device stands.
         calls: Calls that were sent.
         waited: Seconds between being ready for a call and sending it.
@@ -53,7 +62,7 @@ class Turn:
     """
 
     device_sn: str
-    left: float = math.inf
+    calls_left: float = math.inf
     phase: Phase = Phase.WAITING
     calls: int = 0
     waited: float = 0.0
@@ -65,12 +74,17 @@ class Turn:
     lock_outs: int = 0
     delays: Generator[float, Any, None] | None = field(default=None, repr=False)
 
+    @property
+    def outcome(self) -> Outcome:
+        """What has become of the device, should the run be over."""
+        return Outcome.CURRENT if self.phase is Phase.DONE else Outcome.FAILED
+
 
 class Schedule:
     """The order of calls to a fleet.
 
-    Among the devices that may be called now, the one with the most left to read goes first: that comes closest to
-    the shortest possible run. A call occupies one of `max_calls` places until its answer has been taken.
+    Among the devices that may be called now, the one with the most calls left goes first: that comes closest to the
+    shortest possible run. A call occupies one of `max_calls` places until its response has been taken.
 
     Attributes:
         turns: The devices' places.
@@ -88,14 +102,14 @@ class Schedule:
         now: float,
         jitter: Callable[[float], float] = backoff.full_jitter,
     ) -> None:
-        """Line the devices up.
+        """Make the order; nobody has been called yet.
 
         Args:
-            device_sns: Serial numbers; of devices with equally much left, the one named first goes first.
+            device_sns: Serial numbers; of devices with equally many calls left, the one named first goes first.
             limits: The call limits, shared with everything that calls for the account.
             window: The length of the limits' windows, in seconds.
-            max_calls: Calls that may be under way, or answered and not yet taken, at one time.
-            max_attempts: Tries of one page before its device is given up.
+            max_calls: Calls that may be under way, or whose response has not been taken yet, at one time.
+            max_attempts: Attempts of one page before its device is given up.
             now: The moment from which the devices wait for their first call.
             jitter: Draws the actual delay from the longest one.
         """
@@ -109,7 +123,7 @@ class Schedule:
         self._jitter = jitter
         self._calls = 0
         self._first_sent_at: float | None = None
-        self._answered = False
+        self._responded = False
 
     @property
     def finished(self) -> bool:
@@ -120,7 +134,7 @@ class Schedule:
         """Choose the device to call now, and count the call.
 
         Returns:
-            The device's turn; or, when none may be called, the moment to ask again; or None when only an answer
+            The device's turn; or, when none may be called, the moment to ask again; or None when only a response
             can change that.
         """
         if self.closed or not self._waiting or self._calls >= self._max_calls:
@@ -134,10 +148,12 @@ class Schedule:
             may_go_at = max(turn.not_before, self._limits.device_free_at(turn.device_sn))
             if may_go_at > now:
                 earliest = min(earliest, may_go_at)
-            elif chosen is None or turn.left > chosen.left:
+            elif chosen is None or turn.calls_left > chosen.calls_left:
                 chosen = turn
         if chosen is None:
             return earliest
+        if not self._limits.take(chosen.device_sn, now):  # another stream has just used the limit up
+            return self.next_call(now)
         self._send(chosen, now)
         return chosen
 
@@ -146,20 +162,19 @@ class Schedule:
         self._limits.recount(turn.device_sn, turn.sent_at, now)
         turn.sent_at = now
 
-    def go_on(self, turn: Turn, left: float, now: float) -> None:
-        """Take note of a page: its device is done, or waits for its next turn."""
-        self._take_answer()
-        turn.left = left
-        turn.attempts = turn.lock_outs = 0
-        turn.delays = None
-        if left:
-            self._wait(turn, now)
-        else:
-            turn.phase = Phase.DONE
+    def go_on(self, turn: Turn, calls_left: float, now: float) -> None:
+        """Take note of a page behind which there is more: its device waits for its next turn."""
+        self._take_page(turn, calls_left)
+        self._wait(turn, now)
+
+    def finish(self, turn: Turn) -> None:
+        """Take note of a device's last page."""
+        self._take_page(turn, 0)
+        turn.phase = Phase.DONE
 
     def try_again(self, turn: Turn, reason: str, now: float) -> int | None:
         """Take note of a call without a result; return how many there were, or None when the device was given up."""
-        self._take_answer()
+        self._take_response()
         turn.attempts += 1
         if turn.attempts >= self._max_attempts:
             self._fail(turn, f"{reason}; given up after {turn.attempts} attempts")
@@ -173,7 +188,7 @@ class Schedule:
 
     def lock_out(self, turn: Turn, reason: str, seconds: float | None, now: float, *, account: bool) -> float | None:
         """Take note of a 429; return for how many seconds it is heeded, or None when the device was given up."""
-        self._take_answer()
+        self._take_response()
         shortest, longest = min(SHORTEST_LOCK_OUT, self._window), LONGEST_WAIT * self._window
         bounded = min(max(self._window if seconds is None else seconds, shortest), longest)
         if account:
@@ -188,8 +203,8 @@ class Schedule:
         return bounded
 
     def give_up(self, turn: Turn, reason: str) -> None:
-        """Take note of an answer that ends a device's run."""
-        self._take_answer()
+        """Take note of a response that ends a device's run."""
+        self._take_response()
         self._fail(turn, reason)
 
     def close(self) -> None:
@@ -197,13 +212,12 @@ class Schedule:
         self.closed = True
 
     def _head_start_until(self) -> float:
-        if self._answered or self._first_sent_at is None:
+        if self._responded or self._first_sent_at is None:
             return -math.inf
         return self._first_sent_at + HEAD_START
 
     def _send(self, turn: Turn, now: float) -> None:
         del self._waiting[turn]
-        self._limits.count(turn.device_sn, now)
         self._calls += 1
         if self._first_sent_at is None:
             self._first_sent_at = now
@@ -212,9 +226,15 @@ class Schedule:
         turn.calls += 1
         turn.waited += now - turn.ready_since
 
-    def _take_answer(self) -> None:
+    def _take_page(self, turn: Turn, calls_left: float) -> None:
+        self._take_response()
+        turn.calls_left = calls_left
+        turn.attempts = turn.lock_outs = 0
+        turn.delays = None
+
+    def _take_response(self) -> None:
         self._calls -= 1
-        self._answered = True
+        self._responded = True
 
     def _wait(self, turn: Turn, now: float) -> None:
         turn.phase = Phase.WAITING

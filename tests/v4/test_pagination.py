@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_zentra.pagination import DAY, MridPaginator, NoProgressError, PageRequest, Step
+from tap_zentra.v4.pagination import DAY, MridPaginator, NoProgressError, PageRequest, Step
 
 INTERVAL = 900
 """Seconds from one record to the next."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tap_zentra.bookmarks import Bookmarks, StateError
+from tap_zentra.singer.bookmarks import Bookmarks, StateError
 
 
 def _partition(device_sn: str, mrid: object) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def _partition(device_sn: str, mrid: object) -> dict[str, Any]:
 
 def test_a_bookmark_is_read() -> None:
     """Each device has the bookmark of its own partition."""
-    bookmarks = Bookmarks({"partitions": [_partition("z6-1", 112799), _partition("z6-2", 7)]})
+    bookmarks = Bookmarks({"partitions": [_partition("z6-1", 112799), _partition("z6-2", 7)]}, replication_key="mrid")
 
     assert bookmarks.get("z6-1") == 112799
     assert bookmarks.get("z6-2") == 7
@@ -38,18 +38,18 @@ def test_a_bookmark_is_read() -> None:
 )
 def test_a_device_without_a_bookmark_has_none(stream_state: dict[str, Any]) -> None:
     """A device that was never read is told apart from one that was read up to some mrid."""
-    assert Bookmarks(stream_state).get("z6-1") is None
+    assert Bookmarks(stream_state, replication_key="mrid").get("z6-1") is None
 
 
 def test_zero_is_a_bookmark() -> None:
     """A device that was read up to mrid 0 has been read."""
-    assert Bookmarks({"partitions": [_partition("z6-1", 0)]}).get("z6-1") == 0
+    assert Bookmarks({"partitions": [_partition("z6-1", 0)]}, replication_key="mrid").get("z6-1") == 0
 
 
 def test_a_first_bookmark_makes_a_partition_of_the_singer_shape() -> None:
     """The context is the serial number and nothing else."""
     stream_state: dict[str, Any] = {}
-    bookmarks = Bookmarks(stream_state)
+    bookmarks = Bookmarks(stream_state, replication_key="mrid")
     bookmarks.set("z6-1", 0)
 
     assert stream_state == {"partitions": [_partition("z6-1", 0)]}
@@ -59,7 +59,7 @@ def test_a_first_bookmark_makes_a_partition_of_the_singer_shape() -> None:
 def test_a_bookmark_is_moved_in_place() -> None:
     """Moving a bookmark changes its partition and adds none."""
     stream_state = {"partitions": [_partition("z6-1", 5), _partition("z6-2", 7)]}
-    bookmarks = Bookmarks(stream_state)
+    bookmarks = Bookmarks(stream_state, replication_key="mrid")
     bookmarks.set("z6-2", 9)
     bookmarks.set("z6-2", 12)
 
@@ -69,7 +69,7 @@ def test_a_bookmark_is_moved_in_place() -> None:
 
 def test_a_bookmark_may_go_back() -> None:
     """A wiped logger counts from the start again, and so does its bookmark."""
-    bookmarks = Bookmarks({"partitions": [_partition("z6-1", 5000)]})
+    bookmarks = Bookmarks({"partitions": [_partition("z6-1", 5000)]}, replication_key="mrid")
     bookmarks.set("z6-1", 3)
 
     assert bookmarks.get("z6-1") == 3
@@ -78,7 +78,7 @@ def test_a_bookmark_may_go_back() -> None:
 def test_a_partition_without_a_key_gets_one() -> None:
     """A partition that the SDK prepared without a value becomes a whole one."""
     stream_state = {"partitions": [{"context": {"device_sn": "z6-1"}}]}
-    Bookmarks(stream_state).set("z6-1", 5)
+    Bookmarks(stream_state, replication_key="mrid").set("z6-1", 5)
 
     assert stream_state == {"partitions": [_partition("z6-1", 5)]}
 
@@ -90,7 +90,7 @@ def test_what_is_not_known_stays() -> None:
         "starting_replication_value": 1,
     }
     stream_state = copy.deepcopy(others)
-    Bookmarks(stream_state).set("z6-1", 5)
+    Bookmarks(stream_state, replication_key="mrid").set("z6-1", 5)
 
     assert stream_state == {**others, "partitions": [*others["partitions"], _partition("z6-1", 5)]}  # type: ignore[misc]
 
@@ -98,7 +98,7 @@ def test_what_is_not_known_stays() -> None:
 def test_reading_changes_nothing() -> None:
     """Looking at a state leaves it as it is."""
     stream_state: dict[str, Any] = {"partitions": [_partition("z6-1", 5)]}
-    bookmarks = Bookmarks(stream_state)
+    bookmarks = Bookmarks(stream_state, replication_key="mrid")
     bookmarks.get("z6-1")
     bookmarks.get("z6-2")
 
@@ -108,7 +108,7 @@ def test_reading_changes_nothing() -> None:
 def test_the_moment_of_the_newest_reading_stands_beside_the_partitions() -> None:
     """The partitions keep the Singer shape; each device's newest moment is found again in the next run."""
     stream_state: dict[str, Any] = {}
-    bookmarks = Bookmarks(stream_state)
+    bookmarks = Bookmarks(stream_state, replication_key="mrid")
     bookmarks.set("z6-1", 5, newest=1767225600)
     bookmarks.set("z6-2", 7)
 
@@ -116,14 +116,14 @@ def test_the_moment_of_the_newest_reading_stands_beside_the_partitions() -> None
         "partitions": [_partition("z6-1", 5), _partition("z6-2", 7)],
         "newest_readings": {"z6-1": 1767225600},
     }
-    again = Bookmarks(stream_state)
+    again = Bookmarks(stream_state, replication_key="mrid")
     assert [again.newest(device_sn) for device_sn in ("z6-1", "z6-2", "z6-3")] == [1767225600, None, None]
 
 
 @pytest.mark.parametrize("newest", [None, 5, [], {}, {"z6-1": "2026-01-31"}, {"z6-1": None}])
 def test_a_state_without_newest_moments_is_a_state_all_the_same(newest: object) -> None:
     """What others left there costs the age of a silent device and nothing else."""
-    bookmarks = Bookmarks({"partitions": [_partition("z6-1", 5)], "newest_readings": newest})
+    bookmarks = Bookmarks({"partitions": [_partition("z6-1", 5)], "newest_readings": newest}, replication_key="mrid")
 
     assert (bookmarks.get("z6-1"), bookmarks.newest("z6-1")) == (5, None)
 
@@ -151,7 +151,7 @@ def test_a_state_without_newest_moments_is_a_state_all_the_same(newest: object) 
 def test_a_state_of_another_shape_is_refused(partitions: object) -> None:
     """A state that this tap can't have written is refused in words, and not read as "nothing yet"."""
     with pytest.raises(StateError) as caught:
-        Bookmarks({"partitions": partitions})
+        Bookmarks({"partitions": partitions}, replication_key="mrid")
 
     assert str(caught.value) == (
         "the state is not one of this tap: each partition needs a context with device_sn; "
@@ -163,10 +163,10 @@ def test_a_state_of_another_shape_is_refused(partitions: object) -> None:
 def test_a_bookmark_that_is_no_mrid_is_refused(mrid: object) -> None:
     """A bookmark of another kind is refused with the device's name and what it should be."""
     with pytest.raises(StateError, match=r"bookmark of z6-1 should be an mrid \(a whole number\)"):
-        Bookmarks({"partitions": [_partition("z6-1", mrid)]})
+        Bookmarks({"partitions": [_partition("z6-1", mrid)]}, replication_key="mrid")
 
 
 def test_two_bookmarks_of_one_device_are_refused() -> None:
     """Which of the two is true can't be known, and the wrong one would lose readings."""
     with pytest.raises(StateError, match="two bookmarks for z6-1"):
-        Bookmarks({"partitions": [_partition("z6-1", 5), _partition("z6-1", 9)]})
+        Bookmarks({"partitions": [_partition("z6-1", 5), _partition("z6-1", 9)]}, replication_key="mrid")

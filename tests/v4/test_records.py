@@ -10,20 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_zentra import schemas
-from tap_zentra.records import (
+from tap_zentra.calls.errors import excerpt, one_line
+from tap_zentra.v4.readings import READINGS, READINGS_KEY, clean_units, iso_timestamp, reading_records
+from tap_zentra.v4.responses import (
     LAST_TIMESTAMP,
     NotJSONError,
     UnexpectedBodyError,
-    clean_units,
     decode_page,
-    excerpt,
-    iso_timestamp,
-    one_line,
     page_size,
-    reading_records,
-    require_answer_to,
-    timestamps,
+    require_page_of,
+    timestamps_by_mrid,
 )
 
 DEVICE = "z6-01234"
@@ -135,11 +131,11 @@ def test_every_column_has_its_value() -> None:
 def test_a_record_is_what_the_schema_says() -> None:
     """The columns of a record are the schema's, in its order, and of its types."""
     record = _record(value=None, error_flag=True, error_description="No response from sensor", battery={"mv": 1})
-    columns = schemas.READINGS["properties"]
+    columns = READINGS["properties"]
 
     assert list(columns) == list(record)
     assert all(any(type(value) in JSON_TYPES[kind] for kind in columns[name]["type"]) for name, value in record.items())
-    assert set(schemas.READINGS_KEY) <= set(schemas.READINGS["required"])
+    assert set(READINGS_KEY) <= set(READINGS["required"])
 
 
 def test_a_page_without_readings_has_no_records() -> None:
@@ -147,7 +143,7 @@ def test_a_page_without_readings_has_no_records() -> None:
     page = decode_page(_text(_body({}, max_mrid=None)))
 
     assert list(reading_records(page, DEVICE)) == []
-    assert timestamps(page) == {}
+    assert timestamps_by_mrid(page) == {}
     assert page.pagination.max_mrid is None
 
 
@@ -170,7 +166,7 @@ def test_a_page_says_which_records_it_holds() -> None:
         )
     )
 
-    assert timestamps(page) == {8: 800, 9: 900, 10: 1000}
+    assert timestamps_by_mrid(page) == {8: 800, 9: 900, 10: 1000}
 
 
 @pytest.mark.parametrize(("per_page", "size"), [(500, 500), (None, None), ("500", None), (500.0, None), ([], None)])
@@ -366,7 +362,7 @@ def test_a_record_twice_in_one_entry_is_two_records() -> None:
 
 
 TEXTS = st.sampled_from(["Water Content", "Battery", ""])
-READINGS = st.lists(
+SOME_READINGS = st.lists(
     st.fixed_dictionaries(
         {
             "mrid": st.integers(0, 3),
@@ -376,7 +372,7 @@ READINGS = st.lists(
     ),
     max_size=6,
 )
-ENTRIES = st.lists(st.tuples(READINGS, st.integers(0, 2)), max_size=4)
+ENTRIES = st.lists(st.tuples(SOME_READINGS, st.integers(0, 2)), max_size=4)
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)
@@ -397,7 +393,7 @@ def test_no_record_can_overwrite_another(
     since_then = iso_timestamp(since)
 
     assert values == [record["value"] for record in records]
-    assert len(records) == len({tuple(record[column] for column in schemas.READINGS_KEY) for record in records})
+    assert len(records) == len({tuple(record[column] for column in READINGS_KEY) for record in records})
     assert [
         record for record in records if record["timestamp_utc"] >= since_then and record["mrid"] < below_mrid
     ] == some
@@ -608,7 +604,7 @@ def test_a_page_in_descending_order_is_refused() -> None:
     body = _body({"Water Content": [_entry({"mrid": 4712}, {"mrid": 4711})]})
 
     with pytest.raises(UnexpectedBodyError, match="ignores sort_by=ascending: the mrids of 'Water Content'"):
-        require_answer_to(decode_page(_text(body)), DEVICE)
+        require_page_of(decode_page(_text(body)), DEVICE)
 
 
 @pytest.mark.parametrize("text", [b"null", b"[]", b"5", b'"text"', b"true", b"NaN", b"{}"])
@@ -704,7 +700,7 @@ def test_another_devices_page_is_refused() -> None:
     )
 
     with pytest.raises(UnexpectedBodyError, match=r"another device: metadata\.device_sn is 'z6-99999'"):
-        require_answer_to(page, DEVICE)
+        require_page_of(page, DEVICE)
 
 
 def test_a_name_from_the_service_is_a_short_part_of_a_message() -> None:
@@ -714,12 +710,12 @@ def test_a_name_from_the_service_is_a_short_part_of_a_message() -> None:
     descending = decode_page(_text(_body({name: [_entry({"mrid": 2}, {"mrid": 1})]})))
 
     with pytest.raises(UnexpectedBodyError) as caught:
-        require_answer_to(other_device, DEVICE)
+        require_page_of(other_device, DEVICE)
 
     assert str(caught.value) == f"the answer is about another device: metadata.device_sn is {'x' * 79 + ' '!r}"
 
     with pytest.raises(UnexpectedBodyError) as caught:
-        require_answer_to(descending, DEVICE)
+        require_page_of(descending, DEVICE)
 
     assert str(caught.value) == f"the answer ignores sort_by=ascending: the mrids of {'x' * 79 + ' '!r}"
 
@@ -727,7 +723,7 @@ def test_a_name_from_the_service_is_a_short_part_of_a_message() -> None:
 @pytest.mark.parametrize("data", [{}, {"Water Content": [_entry({}), _entry({})]}])
 def test_the_devices_own_page_is_taken(data: dict[str, Any]) -> None:
     """A page of the device that was asked for, or of none, is in order."""
-    require_answer_to(decode_page(_text(_body(data))), DEVICE)
+    require_page_of(decode_page(_text(_body(data))), DEVICE)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tap_zentra.call_limits import CallLimits
-from tap_zentra.schedule import HEAD_START, Schedule, Turn
+from tap_zentra.calls.schedule import HEAD_START, Schedule, Turn
+from tap_zentra.v4.api import call_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -107,7 +107,7 @@ class Simulation:
         self.left = dict(world.pages)
         self.schedule = Schedule(
             self.left,
-            CallLimits(user_limit=world.user_limit, device_limit=world.device_limit, window=WINDOW),
+            call_limits(user_limit=world.user_limit, device_limit=world.device_limit, window=WINDOW),
             window=WINDOW,
             max_calls=world.max_calls,
             max_attempts=world.max_attempts,
@@ -158,8 +158,10 @@ class Simulation:
     def go_on(self, turn: Turn) -> None:
         """Bring a page."""
         left = self.left[turn.device_sn]
-        self.schedule.go_on(turn, left, self._now)
-        if not left:
+        if left:
+            self.schedule.go_on(turn, left, self._now)
+        else:
+            self.schedule.finish(turn)
             self._ended.add(turn.device_sn)
 
     def try_again(self, turn: Turn, reason: str) -> None:

@@ -1,0 +1,212 @@
+"""A fleet is read: calls by worker threads, pages on the main thread, one by one.
+
+`schedule` decides whose turn it is; this module lends it threads and the clock, and sorts pages from errors. What is
+called, and what a page is, only the readers know.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from tap_zentra.calls.errors import CallError, LockedOutError, TokenRefusedError, TransientError
+from tap_zentra.calls.schedule import Phase, Schedule, Turn
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterator, Mapping
+
+Body = bytes | bytearray
+"""The body of a response."""
+
+Page = TypeVar("Page")
+Page_co = TypeVar("Page_co", covariant=True)
+
+
+class Reader(Protocol[Page_co]):
+    """One device's way through one endpoint. Only whoever has its turn may touch it."""
+
+    @property
+    def calls_left(self) -> float:
+        """Calls still to be made, as far as known; infinite before the first response."""
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to call for."""
+
+    def call(self, on_sent: Callable[[], None]) -> Body:
+        """Fetch the next page; on a worker thread.
+
+        Args:
+            on_sent: To be called when the request has gone out.
+
+        Raises:
+            CallError: No page came.
+        """
+
+    def take(self, body: Body) -> Page_co:
+        """Decode and check a response, and go on to the next page; on the main thread.
+
+        Raises:
+            CallError: The response is no page of this device.
+        """
+
+
+class Fleet(Generic[Page]):
+    """Reads many devices in turn, page by page.
+
+    Attributes:
+        turns: The devices' places in the order of calls.
+        token_error: Set when the service refused the token; nothing more is called then.
+        stopped: Whether `stop` was called.
+    """
+
+    def __init__(
+        self,
+        readers: Mapping[Turn, Reader[Page]],
+        schedule: Schedule,
+        *,
+        threads: int,
+        logger: logging.Logger,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make the fleet ready; nothing is called yet.
+
+        Args:
+            readers: One for each turn of the schedule.
+            schedule: The order of calls.
+            threads: Calls that may be under way at one time.
+            logger: Where to say what a device went through.
+            clock: Monotonic, in seconds.
+        """
+        self.token_error: TokenRefusedError | None = None
+        self.stopped = False
+        self.turns = list(readers)
+        self._readers = readers
+        self._schedule = schedule
+        self._threads = min(threads, len(readers))
+        self._logger = logger
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._responses: queue.SimpleQueue[tuple[Turn, Body | Exception] | None] = queue.SimpleQueue()
+
+    def stop(self) -> None:
+        """End the reading after the page at hand; may be called from a signal handler."""
+        self.stopped = True
+        self._responses.put(None)
+
+    def pages(self, between_pages: Callable[[], None]) -> Iterator[tuple[Turn, Page]]:
+        """Yield the pages of all devices in the order in which they arrive, until every device is done or failed.
+
+        Args:
+            between_pages: Called when no page is being written, once a second at least.
+        """
+        for number in range(self._threads):
+            # A daemon: a call that hangs must not keep the process alive.
+            threading.Thread(target=self._work, name=f"call-{number}", daemon=True).start()
+        try:
+            while not self.stopped and not self._finished():
+                between_pages()
+                page = self._next_page()
+                if page is not None:
+                    yield page
+        finally:
+            with self._scheduling():
+                self._schedule.close()
+
+    def _finished(self) -> bool:
+        with self._changed:
+            return self._schedule.finished
+
+    @contextlib.contextmanager
+    def _scheduling(self) -> Iterator[float]:
+        """Have the schedule to oneself; what changes in it is news for every waiting thread."""
+        with self._changed:
+            yield self._clock()
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        """Call for whichever device's turn it is, until there is nothing left to call for."""
+        while (turn := self._next_turn()) is not None:
+            # In no variable: a thread that waits for its next turn would keep the body in memory.
+            self._responses.put((turn, self._call(turn)))
+
+    def _call(self, turn: Turn) -> Body | Exception:
+        try:
+            return self._readers[turn].call(functools.partial(self._on_sent, turn))
+        except Exception as error:  # noqa: BLE001 - the main thread sorts them
+            return error
+
+    def _on_sent(self, turn: Turn) -> None:
+        now = self._clock()
+        with self._changed:
+            self._schedule.sent(turn, now)
+
+    def _next_turn(self) -> Turn | None:
+        with self._changed:
+            while not self._schedule.closed:
+                now = self._clock()
+                decision = self._schedule.next_call(now)
+                if isinstance(decision, Turn):
+                    return decision
+                self._changed.wait(None if decision is None else decision - now)
+        return None
+
+    def _next_page(self) -> tuple[Turn, Page] | None:
+        """Wait for a response, for a second at most; return it if it is a page."""
+        try:
+            response = self._responses.get(timeout=1)
+        except queue.Empty:
+            return None
+        return None if response is None else self._take(*response)
+
+    def _take(self, turn: Turn, response: Body | Exception) -> tuple[Turn, Page] | None:
+        """Sort a response: a page, a delay, or the end of its device."""
+        try:
+            if isinstance(response, Exception):
+                raise response
+            page = self._readers[turn].take(response)
+        except CallError as error:
+            self._take_error(turn, error)
+            return None
+        with self._scheduling() as now:
+            if self._readers[turn].done:
+                self._schedule.finish(turn)
+            else:
+                self._schedule.go_on(turn, self._readers[turn].calls_left, now)
+        return turn, page
+
+    def _take_error(self, turn: Turn, error: CallError) -> None:
+        match error:
+            case LockedOutError():
+                self._lock_out(turn, error)
+            case TransientError():
+                self._try_again(turn, error)
+            case _:
+                self._give_up(turn, error)
+        if turn.phase is Phase.FAILED:
+            self._logger.error("%s failed: %s", turn.device_sn, turn.failure)
+
+    def _give_up(self, turn: Turn, error: CallError) -> None:
+        with self._scheduling():
+            self._schedule.give_up(turn, str(error))
+            if isinstance(error, TokenRefusedError):
+                self.token_error = error
+                self._schedule.close()
+
+    def _try_again(self, turn: Turn, error: TransientError) -> None:
+        with self._scheduling() as now:
+            attempts = self._schedule.try_again(turn, str(error), now)
+        if attempts is not None:
+            self._logger.warning("%s: %s; attempt %d failed; retrying", turn.device_sn, error, attempts)
+
+    def _lock_out(self, turn: Turn, error: LockedOutError) -> None:
+        with self._scheduling() as now:
+            seconds = self._schedule.lock_out(turn, str(error), error.seconds, now, account=error.account)
+        if seconds is not None:
+            who = "the account" if error.account else "the device"
+            self._logger.warning("%s: %s is locked out for %g s: %s", turn.device_sn, who, seconds, error)

@@ -1,0 +1,254 @@
+"""How a run goes and what became of each device: lines and a table for people, one JSON line for programs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_zentra.calls.schedule import Outcome, Phase
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Sequence
+
+    from tap_zentra.calls.limits import CallLimits
+    from tap_zentra.calls.schedule import Turn
+    from tap_zentra.settings import Settings
+    from tap_zentra.singer.stream import Page
+
+PROGRESS_INTERVAL = 10.0
+"""Seconds between two progress lines."""
+
+STALE = 86_400.0
+"""Seconds: a device whose newest reading is older is silent, as far as anyone can see."""
+
+SUMMARY = "run summary: "
+"""What the line for programs begins with; JSON follows."""
+
+
+@dataclass(eq=False)
+class DeviceProgress:
+    """What a stream has read of a device, in this run.
+
+    Attributes:
+        turn: Its place in the order of calls: calls, waits, outcome.
+        bookmark: Its bookmark; None: it has none yet.
+        newest: Moment of its newest reading, of this run or before, in seconds since 1970; None: it is not known.
+        pages: Pages that were read.
+        readings: Readings that were written.
+        mrids: Lowest and highest mrid that was read.
+        missing: Records that the service does not have although it has later ones.
+        went_back: The bookmark that the device's newest record was found to be behind; None: it was not.
+    """
+
+    turn: Turn
+    bookmark: int | None = None
+    newest: int | None = None
+    pages: int = 0
+    readings: int = 0
+    mrids: tuple[int, int] | None = None
+    missing: int = 0
+    went_back: int | None = None
+
+    def note(self, page: Page) -> None:
+        """Take note of a page that is about to be written."""
+        self.pages += 1
+        self.missing += page.missing
+        self.bookmark = page.bookmark
+        self.went_back = page.went_back
+        if page.mrids is not None:
+            known = self.mrids or page.mrids
+            self.mrids = min(known[0], page.mrids[0]), max(known[1], page.mrids[1])
+        if page.newest is not None:
+            self.newest = max(self.newest or 0, page.newest)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What has become of it, should the run be over."""
+        return self.turn.outcome
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in the unit that a person would choose: `45 s`, `12 min`, `3.5 h`, `2.1 d`."""
+    if math.isinf(seconds):
+        return "not known yet"
+    for limit, length, unit in ((60, 1, "s"), (3600, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / length:.{int(unit == 'h')}f} {unit}"
+    return f"{seconds / 86_400:.1f} d"
+
+
+class Report:
+    """Says how a stream's run goes and how it ended."""
+
+    def __init__(
+        self,
+        stream: str,
+        devices: Sequence[DeviceProgress],
+        logger: logging.Logger,
+        *,
+        limits: CallLimits,
+        settings: Settings,
+        clock: Callable[[], float],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Make a report on devices that change while the run goes on.
+
+        Args:
+            stream: Name of the stream.
+            devices: What becomes of each device.
+            logger: Where the lines go.
+            limits: Say how long the rest takes.
+            settings: Say whether newer readings are wanted.
+            clock: Monotonic, in seconds.
+            now: The time of day, with its zone.
+        """
+        self._stream = stream
+        self._devices = devices
+        self._logger = logger
+        self._limits = limits
+        self._settings = settings
+        self._clock = clock
+        self._now = now
+        self._started = self._said = clock()
+
+    def progress(self) -> None:
+        """Say how far the run is, if it is time to."""
+        now = self._clock()
+        if now - self._said < PROGRESS_INTERVAL:
+            return
+        self._said = now
+        turns = [device.turn for device in self._devices]
+        to_do = [turn for turn in turns if turn.phase not in {Phase.DONE, Phase.FAILED}]
+        readings = sum(device.readings for device in self._devices)
+        self._logger.info(
+            "%d of %d devices done, %d pages, %d readings (%.0f/s), time left: %s",
+            len(turns) - len(to_do),
+            len(turns),
+            sum(device.pages for device in self._devices),
+            readings,
+            readings / (now - self._started),
+            duration(self._limits.seconds_for(turn.calls_left for turn in to_do)),
+        )
+
+    def summary(self) -> None:
+        """Say what became of each device, one line each, and the same once more for programs."""
+        now = self._now().timestamp()
+        seconds = self._clock() - self._started
+        header = ("device", "state", "readings", "mrids", "newest reading (UTC)", "age", "calls", "waited", "")
+        for line in aligned([header, *(self._row(device, now) for device in self._devices)]):
+            self._logger.info("%s", line)
+        outcomes = [device.outcome for device in self._devices]
+        self._logger.info(
+            "%d devices: %d current, %d with gaps, %d failed; %d readings in %s",
+            len(outcomes),
+            sum(_state(device) == Outcome.CURRENT for device in self._devices),
+            sum(_state(device) == "gap" for device in self._devices),
+            sum(outcome is not Outcome.CURRENT for outcome in outcomes),
+            sum(device.readings for device in self._devices),
+            duration(seconds),
+        )
+        self._logger.info("%s%s", SUMMARY, msgspec.json.encode(self._for_programs(now, seconds)).decode())
+        self._warn(now)
+
+    def _for_programs(self, now: float, seconds: float) -> dict[str, Any]:
+        """Return the summary as an object of plain values: moments in seconds since 1970, durations in seconds."""
+        devices = [
+            {
+                "device_sn": device.turn.device_sn,
+                "outcome": device.outcome,
+                "error": device.turn.failure,
+                "readings": device.readings,
+                "newest": device.newest,
+                "age": None if device.newest is None else _age(device.newest, now),
+                "silent": self._is_silent(device, now),
+                "gaps": device.missing,
+                "went_back": _went_back(device),
+                "calls": device.turn.calls,
+                "waited": round(device.turn.waited, 3),
+            }
+            for device in self._devices
+        ]
+        outcomes = [device.outcome for device in self._devices]
+        totals = {
+            "devices": len(devices),
+            **{str(outcome): outcomes.count(outcome) for outcome in Outcome},
+            "readings": sum(device.readings for device in self._devices),
+            "calls": sum(device.turn.calls for device in self._devices),
+            "seconds": round(seconds, 3),
+        }
+        return {"stream": self._stream, "devices": devices, "totals": totals}
+
+    def _warn(self, now: float) -> None:
+        """Name the devices that were read without a fault and may not be well all the same."""
+        silent = [
+            f"{device.turn.device_sn} ({_age_in_words(device, now)})"
+            for device in self._devices
+            if self._is_silent(device, now)
+        ]
+        if silent:
+            self._logger.warning(
+                "%d devices are silent, no reading of the last %s is known: %s",
+                len(silent),
+                duration(STALE),
+                ", ".join(silent),
+            )
+        back = [
+            f"{device.turn.device_sn} (behind mrid {device.went_back})"
+            for device in self._devices
+            if _went_back(device)
+        ]
+        if back:
+            self._logger.warning("%d devices whose newest mrid went backwards: %s", len(back), ", ".join(back))
+
+    def _is_silent(self, device: DeviceProgress, now: float) -> bool:
+        if device.outcome is not Outcome.CURRENT or self._settings.end_date is not None:  # newer ones are not wanted
+            return False
+        return device.newest is None or now - device.newest > STALE
+
+    def _row(self, device: DeviceProgress, now: float) -> tuple[str, ...]:
+        newest = None if device.newest is None else datetime.fromtimestamp(device.newest, tz=UTC)
+        if device.outcome is Outcome.CURRENT and device.mrids is None:
+            mrids = "nothing new"
+        else:
+            mrids = "-" if device.mrids is None else f"{device.mrids[0]} to {device.mrids[1]}"
+        return (
+            device.turn.device_sn,
+            _state(device),
+            str(device.readings),
+            mrids,
+            "-" if newest is None else f"{newest:%Y-%m-%d %H:%M:%S}",
+            "-" if newest is None else _age_in_words(device, now),
+            str(device.turn.calls),
+            duration(device.turn.waited),
+            ", ".join(["silent"] * self._is_silent(device, now) + ["mrid went backwards"] * _went_back(device)),
+        )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of a table as lines whose columns stand below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _state(device: DeviceProgress) -> str:
+    """Return a device's outcome as people read it: `gap` for one that is current, with records missing."""
+    return "gap" if device.outcome is Outcome.CURRENT and device.missing else device.outcome
+
+
+def _went_back(device: DeviceProgress) -> bool:
+    return device.outcome is Outcome.CURRENT and device.went_back is not None
+
+
+def _age(newest: float, now: float) -> float:
+    return max(0.0, now - newest)
+
+
+def _age_in_words(device: DeviceProgress, now: float) -> str:
+    if device.newest is not None:
+        return duration(_age(device.newest, now))
+    return "no record" if device.bookmark is None else f"nothing since mrid {device.bookmark}"

@@ -1,0 +1,297 @@
+"""What all streams of a fleet have in common: pages become messages, bookmarks move, STATE is written; knows no API."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+
+from singer_sdk import Stream
+from singer_sdk.exceptions import FatalSyncError
+from singer_sdk.helpers._util import utc_now
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+
+from tap_zentra.calls.fleet import Fleet
+from tap_zentra.calls.schedule import Outcome, Schedule
+from tap_zentra.singer.bookmarks import Bookmarks
+from tap_zentra.singer.report import DeviceProgress, Report
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from singer_sdk import Tap
+
+    from tap_zentra.calls.errors import TokenRefusedError
+    from tap_zentra.calls.fleet import Reader
+    from tap_zentra.calls.limits import CallLimits
+    from tap_zentra.settings import Settings
+    from tap_zentra.singer.writer import Writer
+
+RECORDS_AT_ONCE = 1000
+"""Records that are built and written in one go: enough for speed, little enough for memory and for stopping."""
+
+STATE_INTERVAL = 5.0
+"""Seconds from one STATE message to the next, at least."""
+
+
+class SyncFailedError(FatalSyncError):
+    """A run in which not every device was read to its end. What was read has been written.
+
+    Attributes:
+        lines: What failed and why, one line each.
+    """
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a device, decoded and found to be in order.
+
+    Attributes:
+        records: Makes the records that it holds.
+        bookmark: The device's bookmark once the page has been written; None: it has none yet.
+        mrids: Lowest and highest mrid of what is kept of it; None: nothing is.
+        newest: Moment of the newest reading that is kept of it, in seconds since 1970; None: nothing is.
+        missing: Records that the service does not have although it has later ones.
+        warning: What a person should know of the page.
+        went_back: The bookmark that the device's newest record was found to be behind; None: it was not.
+    """
+
+    records: Callable[[], Iterator[dict[str, Any]]]
+    bookmark: int | None
+    mrids: tuple[int, int] | None = None
+    newest: int | None = None
+    missing: int = 0
+    warning: str | None = None
+    went_back: int | None = None
+
+
+class Account(Protocol):
+    """What the streams of an account share."""
+
+    @property
+    def settings(self) -> Settings:
+        """Valid ones."""
+
+    @property
+    def call_limits(self) -> CallLimits:
+        """Those of the account and its devices."""
+
+
+AccountType = TypeVar("AccountType", bound=Account)
+
+
+class FleetStream(Stream, Generic[AccountType]):
+    """A stream that is read device by device, many in turn, each from its own bookmark."""
+
+    is_sorted = True
+    # Readers make what the schema says; converting each field once more would halve the speed.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    def __init__(self, tap: Tap, account: Callable[[], AccountType]) -> None:
+        """Make the stream.
+
+        Args:
+            tap: The tap.
+            account: What the streams share, made when it is first needed: the catalog needs none.
+        """
+        super().__init__(tap)
+        self._account = account
+        self._fleet: Fleet[Page] | None = None
+        self._devices: list[DeviceProgress] = []
+        self._is_stopped = False
+        self._clock = time.monotonic
+        self._state_written_at = self._clock()
+
+    @abstractmethod
+    def reader(self, device_sn: str, bookmark: int | None) -> Reader[Page]:
+        """Return a device's reader, which stands at its bookmark, or without one at its start."""
+
+    @property
+    def account(self) -> AccountType:
+        """What the streams of the account share."""
+        return self._account()
+
+    @property
+    def token_error(self) -> TokenRefusedError | None:
+        """Set when the service has refused the token."""
+        return None if self._fleet is None else self._fleet.token_error
+
+    @property
+    def failures(self) -> list[str]:
+        """Which devices have not been read to their end, and why: one line each."""
+        turns = [device.turn for device in self._devices]
+        return [f"{turn.device_sn} failed: {turn.failure}" for turn in turns if turn.outcome is not Outcome.CURRENT]
+
+    def stop(self) -> None:
+        """End the sync soon, with all that was read written; may be called from a signal handler."""
+        self._is_stopped = True
+        if self._fleet is not None:
+            self._fleet.stop()
+
+    @override
+    def get_records(self, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+        return self._sync_records(context, write_messages=False)
+
+    @override
+    def _sync_records(
+        self, context: Mapping[str, Any] | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, None]:
+        """Read the fleet: write each page, then move its device's bookmark, and from time to time write STATE.
+
+        A fleet is read in turn and not one partition after the other, so `context` has no meaning here. Without
+        `write_messages` (BATCH) the caller writes the records, and STATE behind them.
+        """
+        bookmarks = Bookmarks(self.stream_state, replication_key=cast("str", self.replication_key))
+        self._fleet = self._make_fleet(bookmarks)
+        if self._is_stopped:
+            self._fleet.stop()
+        report = self._make_report()
+
+        def between_pages() -> None:
+            report.progress()
+            if write_messages and self._state_is_due():
+                self._write_state_message()
+
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            try:
+                for device, page in self._pages(self._fleet, between_pages):
+                    for records in self._write_page(device, page, write_messages=write_messages):
+                        yield from records
+                        counter.increment(len(records))
+                    self._move_bookmark(device, page, bookmarks)
+            finally:
+                if write_messages:
+                    self._write_state_message()
+        if self._is_test:
+            self._raise_if_test_failed()
+        else:
+            report.summary()
+
+    @property
+    def _is_incremental(self) -> bool:
+        return self.replication_method != REPLICATION_FULL_TABLE
+
+    @property
+    def _is_test(self) -> bool:
+        """Whether this is `--test` or another run that ends after some records."""
+        return self.ABORT_AT_RECORD_COUNT is not None
+
+    def _make_fleet(self, bookmarks: Bookmarks) -> Fleet[Page]:
+        """Make the fleet, each device at its bookmark, and what is noted of each."""
+        settings = self.account.settings
+        # One device is enough to test a connection; more would use up their minute for nothing.
+        device_sns = settings.device_sns[:1] if self._is_test else settings.device_sns
+        schedule = Schedule(
+            device_sns,
+            self.account.call_limits,
+            window=settings.call_limit_window,
+            max_calls=settings.max_concurrent_calls,
+            max_attempts=settings.max_attempts,
+            now=self._clock(),
+        )
+        known = {sn: bookmarks.get(sn) if self._is_incremental else None for sn in device_sns}
+        self._devices = [
+            DeviceProgress(turn, bookmark=known[turn.device_sn], newest=bookmarks.newest(turn.device_sn))
+            for turn in schedule.turns
+        ]
+        return Fleet(
+            {turn: self.reader(turn.device_sn, known[turn.device_sn]) for turn in schedule.turns},
+            schedule,
+            threads=settings.max_concurrent_calls,
+            logger=self.logger,
+            clock=self._clock,
+        )
+
+    def _make_report(self) -> Report:
+        account = self.account
+        return Report(
+            self.name,
+            self._devices,
+            self.logger,
+            limits=account.call_limits,
+            settings=account.settings,
+            clock=self._clock,
+        )
+
+    def _pages(self, fleet: Fleet[Page], between_pages: Callable[[], None]) -> Iterator[tuple[DeviceProgress, Page]]:
+        """Yield the fleet's pages, noted and told of."""
+        by_turn = {device.turn: device for device in self._devices}
+        for turn, page in fleet.pages(between_pages):
+            device = by_turn[turn]
+            device.note(page)
+            if page.warning:
+                self.logger.warning("%s: %s", turn.device_sn, page.warning)
+            yield device, page
+
+    def _write_page(
+        self, device: DeviceProgress, page: Page, *, write_messages: bool
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Write a page's records, and yield what has been written, part by part."""
+        for records in self._selected_records(page):
+            self._check_max_record_limit(device.readings)
+            if write_messages:
+                self._write_records(records)
+                self.state_manager.is_flushed = False
+            device.readings += len(records)
+            yield records
+
+    def _selected_records(self, page: Page) -> Iterator[list[dict[str, Any]]]:
+        """Yield a page's records by the thousand, with the columns that are selected, until a signal comes."""
+        columns = [
+            name
+            for name in self.schema["properties"]
+            if name in self.effective_schema["properties"] and self.mask["properties", name]
+        ]
+        records = page.records()
+        if len(columns) < len(self.schema["properties"]):
+            records = ({name: record[name] for name in columns} for record in records)
+        at_once = min(RECORDS_AT_ONCE, self.ABORT_AT_RECORD_COUNT or RECORDS_AT_ONCE)
+        while not self._is_stopped and (some := list(itertools.islice(records, at_once))):
+            yield some
+
+    def _move_bookmark(self, device: DeviceProgress, page: Page, bookmarks: Bookmarks) -> None:
+        """Move a device's bookmark over a page that has been written, unless a signal cut the page short."""
+        if page.bookmark is not None and not self._is_stopped and self._is_incremental:
+            bookmarks.set(device.turn.device_sn, page.bookmark, device.newest)
+            self.state_manager.is_flushed = False
+
+    def _write_records(self, records: list[dict[str, Any]]) -> None:
+        """Write records as they are; one by one through the SDK only where stream maps want to see each."""
+        maps = self.stream_maps
+        if len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled:
+            self._writer.write_records(maps[0].stream_alias, records, utc_now().isoformat())
+            return
+        for record in records:
+            self._write_record_message(record)
+
+    @property
+    def _writer(self) -> Writer:
+        return cast("Writer", self._tap.message_writer)
+
+    def _state_is_due(self) -> bool:
+        now = self._clock()
+        if now - self._state_written_at < STATE_INTERVAL or not self._writer.state_is_cheap:
+            return False
+        self._state_written_at = now
+        return True
+
+    def _raise_if_test_failed(self) -> None:
+        """Let `--test` fail here, for the SDK ends it without asking anybody what became of the devices."""
+        if self.token_error is not None:
+            raise SyncFailedError([str(self.token_error)])
+        if self.failures and not self._is_stopped:
+            raise SyncFailedError(self.failures)

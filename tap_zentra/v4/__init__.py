@@ -1,0 +1,1 @@
+"""ZENTRA Cloud Classic, API v4 and v3."""

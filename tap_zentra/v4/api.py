@@ -1,0 +1,216 @@
+"""API v4 (and v3) of ZENTRA Cloud Classic: URLs, header, limits, and the service's words as errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tap_zentra.calls.errors import (
+    CallError,
+    DeviceFailedError,
+    LockedOutError,
+    TokenRefusedError,
+    TransientError,
+    excerpt,
+    one_line,
+)
+from tap_zentra.calls.limits import CallLimits, SlidingWindow
+from tap_zentra.http import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tap_zentra.http import Response
+    from tap_zentra.settings import Settings
+    from tap_zentra.v4.pagination import PageRequest
+
+OK = 200
+REDIRECTS = {301, 302, 303, 307, 308}
+UNAUTHORIZED = 401
+TOO_MANY_REQUESTS = 429
+SERVER_ERROR = 500
+
+
+class Api:
+    """Calls of one account at one server; may be used by many threads."""
+
+    def __init__(self, transport: Transport, *, base_url: str, api_version: str, device_call_limit: int) -> None:
+        """Make ready; nothing is called yet.
+
+        Args:
+            transport: Sends the requests.
+            base_url: Of the server, such as `https://zentracloud.com`.
+            api_version: `v4` or `v3`.
+            device_call_limit: Calls that the service allows a device; a 429 that names another number is the account's.
+        """
+        self._transport = transport
+        self._base = f"{base_url.rstrip('/')}/api/{api_version}"
+        self._device_call_limit = device_call_limit
+
+    def get_readings(
+        self, device_sn: str, page: PageRequest, on_sent: Callable[[], None], *, page_size: int, depth: bool
+    ) -> bytes | bytearray:
+        """Fetch one page of a device's readings, in ascending order.
+
+        Args:
+            device_sn: Serial number.
+            page: Where the page starts.
+            on_sent: Called when the request has gone out.
+            page_size: Records of a page, at most 2000.
+            depth: Whether to ask for the depths of the sensors.
+
+        Returns:
+            The body of a response with status 200.
+
+        Raises:
+            TokenRefusedError: 401.
+            LockedOutError: 429.
+            DeviceFailedError: any other status that asking again would not change.
+            TransientError: no response, a broken one, or a status of 500 and above.
+        """
+        parameters: dict[str, str | int] = {
+            "device_sn": device_sn,
+            "per_page": page_size,
+            "page_num": 1,
+            "sort_by": "ascending",
+            "output_format": "json",
+        }
+        if page.start_mrid is not None:
+            parameters["start_mrid"] = page.start_mrid
+        if page.start_date is not None:
+            start = datetime.fromtimestamp(page.start_date, tz=UTC)
+            parameters["start_date"] = f"{start:%Y-%m-%d %H:%M}"
+        if depth:
+            parameters["device_depth"] = "true"
+        return self._get("get_readings", parameters, on_sent)
+
+    def close(self) -> None:
+        """Close all connections; the next call makes a new one."""
+        self._transport.close()
+
+    def _get(self, endpoint: str, parameters: Mapping[str, str | int], on_sent: Callable[[], None]) -> bytearray:
+        response = self._transport.get(f"{self._base}/{endpoint}/", parameters, on_sent)
+        if response.status != OK:
+            raise self._error(response)
+        return response.body
+
+    def _error(self, response: Response) -> CallError:
+        words = words_of(response.body)
+        status = f"{response.status} {response.reason}".strip()
+        if response.status == UNAUTHORIZED:
+            return TokenRefusedError(
+                f"the service refuses the token ({status}: {words}); check auth_token, and server: a token is valid on "
+                "one server only"
+            )
+        if response.status == TOO_MANY_REQUESTS:
+            return LockedOutError(
+                words,
+                seconds=lock_out_seconds(response.headers, words),
+                account=locks_account(words, device_call_limit=self._device_call_limit),
+            )
+        if response.status >= SERVER_ERROR:
+            return TransientError(f"the service failed ({status}: {words})")
+        if response.status in REDIRECTS and "Location" in response.headers:
+            target = one_line(self._transport.without_secret(response.headers["Location"]))
+            return DeviceFailedError(
+                f"the service redirects ({status}) to {target}, which is not followed; check api_url and server"
+            )
+        return DeviceFailedError(
+            f"the service refuses the call ({status}: {words}); check the serial number, the server, and that the "
+            "token's user may see the device"
+        )
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the streams of an account share.
+
+    Attributes:
+        settings: Valid ones.
+        api: Its calls.
+        call_limits: Its limits, and those of its devices.
+    """
+
+    settings: Settings
+    api: Api
+    call_limits: CallLimits
+
+    @classmethod
+    def of(cls, settings: Settings, *, user_agent: str) -> Account:
+        """Make an account's part; nothing is called yet.
+
+        Args:
+            settings: Valid ones.
+            user_agent: What to call ourselves, unless the settings say otherwise.
+        """
+        transport = Transport(
+            header=("Authorization", f"Token {settings.auth_token}"),
+            secret=settings.auth_token,
+            timeout=settings.request_timeout,
+            user_agent=settings.user_agent or user_agent,
+        )
+        api = Api(
+            transport,
+            base_url=settings.api_url,
+            api_version=settings.api_version,
+            device_call_limit=settings.device_call_limit,
+        )
+        limits = call_limits(
+            user_limit=settings.user_call_limit,
+            device_limit=settings.device_call_limit,
+            window=settings.call_limit_window,
+        )
+        return cls(settings, api, limits)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.api.close()
+
+
+def call_limits(*, user_limit: int, device_limit: int, window: float) -> CallLimits:
+    """Return an account's limits: ZENTRA Cloud allows it 60 calls in 60 s, and each device 1 (METER's documentation).
+
+    Args:
+        user_limit: Calls that a window allows for the account.
+        device_limit: Calls that a window allows for each device.
+        window: Length of both windows, in seconds.
+    """
+    return CallLimits(SlidingWindow(user_limit, window), partial(SlidingWindow, device_limit, window))
+
+
+def words_of(body: bytes | bytearray) -> str:
+    """Return what the service says of an error, on one line."""
+    try:
+        detail = json.loads(body)["detail"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return excerpt(body)
+    return one_line(str(detail))
+
+
+def lock_out_seconds(headers: Mapping[str, str], words: str) -> float | None:
+    """Return how long a 429 locks out: from `Retry-After` (seconds or a date), else from the text, else None."""
+    retry_after = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", retry_after):
+        return float(retry_after)
+    if retry_after:
+        try:
+            until = parsedate_to_datetime(retry_after)
+            # The server's own clock, so that ours may be wrong.
+            return (until - parsedate_to_datetime(headers["Date"])).total_seconds()
+        except (ValueError, TypeError, KeyError, OverflowError):
+            pass
+    expires = re.search(r"expires in (\d+(?:\.\d+)?) second", words)
+    return float(expires[1]) if expires else None
+
+
+def locks_account(words: str, *, device_call_limit: int) -> bool:
+    """Return whether a 429 is the account's: its words name the account, or a limit that is not the device's."""
+    limit = re.search(r"limit of (\d+) call", words)
+    if limit is not None and int(limit[1]) != device_call_limit:
+        return True
+    return re.search(r"\b(user|account)\b", words, re.IGNORECASE) is not None
