@@ -1,4 +1,4 @@
-"""What the tap wrote: which readings arrived, and what its closing table says; knows not how it was run."""
+"""What the tap wrote: which readings arrived, and what its summary says; knows not how it was run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
+from tap_zentra.singer.report import SUMMARY
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 Key = tuple[str, int, str, int, str, int]
-
-ROW = re.compile(r"(\S+) +(?:current|gap|failed) +(\d+) ")
-"""A device in the closing table: its serial number and its readings."""
 
 BLOCK = 1 << 20
 
@@ -109,8 +108,9 @@ def bookmarks(state: Mapping[str, Any]) -> dict[str, int]:
 
 
 def readings_told(stderr: str) -> dict[str, int]:
-    """Return how many readings of each device the closing table tells of."""
-    return {row[1]: int(row[2]) for row in ROW.finditer(stderr)}
+    """Return how many readings of each device the summary for programs tells of."""
+    (summary,) = re.findall(rf"{SUMMARY}(.*)$", stderr, re.MULTILINE)
+    return {device["device_sn"]: device["readings"] for device in msgspec.json.decode(summary)["devices"]}
 
 
 def missing_faults(found: Mapping[Any, int], expected: Mapping[Any, int]) -> list[str]:

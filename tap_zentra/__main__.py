@@ -22,7 +22,7 @@ HALF_A_PAGE = 4 << 20
 
 def main() -> None:
     """Run the tap; exit code 0 only when every device was read to its end."""
-    keep_no_bodies()
+    return_memory_of_bodies()
     try:
         TapZentra.cli()
     except OutputClosedError as error:
@@ -39,7 +39,7 @@ def main() -> None:
         fail([str(error)])
 
 
-def keep_no_bodies() -> None:
+def return_memory_of_bodies() -> None:
     """Have the C library give the memory of each body back.
 
     By default glibc, once it has seen a body, keeps memory of that size for each thread: 513 MiB at the peak of a

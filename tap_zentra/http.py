@@ -114,7 +114,7 @@ class Transport:
             )
             body = self._read(response.raw)
         except (requests.Timeout, ReadTimeoutError):
-            raise TransientError(f"no answer within {self._timeout:g} s") from None
+            raise TransientError(f"no response within {self._timeout:g} s") from None
         except (requests.RequestException, HTTPError) as error:
             raise TransientError(f"the connection failed: {self.without_secret(_innermost(error))}") from None
         reason = one_line(self.without_secret(str(response.reason or "")))
@@ -137,10 +137,10 @@ class Transport:
             end += len(chunk)
             if end > MAX_BYTES:
                 response.close()
-                raise DeviceFailedError(f"the answer is longer than {MAX_BYTES // 2**20} MiB")
+                raise DeviceFailedError(f"the response is longer than {MAX_BYTES // 2**20} MiB")
             if self._clock() > deadline:
                 response.close()
-                raise TransientError(f"the answer was not complete after {MAX_TIMEOUTS * self._timeout:g} s")
+                raise TransientError(f"the response was not complete after {MAX_TIMEOUTS * self._timeout:g} s")
         del body[end:]
         return body
 

@@ -37,7 +37,7 @@ SCHEMA = th.PropertiesList(
         "device_sns",
         th.ArrayType(th.StringType),
         required=True,
-        description='Serial numbers of the loggers: `["z6-12345", "z6-12346"]` or `z6-12345,z6-12346`.',
+        description='Serial numbers of the devices: `["z6-12345", "z6-12346"]` or `z6-12345,z6-12346`.',
     ),
     th.Property(
         "server",
@@ -61,8 +61,8 @@ SCHEMA = th.PropertiesList(
     th.Property(
         "start_date",
         th.DateTimeType,
-        description="First sync of a logger: readings from this moment on (UTC when it names no zone). "
-        "Without it: from the logger's first record.",
+        description="First sync of a device: readings from this moment on (UTC when it names no zone). "
+        "Without it: from the device's first record.",
     ),
     th.Property("end_date", th.DateTimeType, description="Readings up to this moment."),
     th.Property(
@@ -81,7 +81,7 @@ SCHEMA = th.PropertiesList(
         "device_call_limit",
         th.IntegerType(minimum=1),
         default=1,
-        description="Calls that the service allows each logger in one window.",
+        description="Calls that the service allows each device in one window.",
     ),
     th.Property(
         "call_limit_window",
@@ -93,28 +93,28 @@ SCHEMA = th.PropertiesList(
         "max_concurrent_calls",
         th.IntegerType(minimum=1, maximum=60),
         default=16,
-        description="Calls under way at one time.",
+        description="Maximum number of concurrent calls.",
     ),
     th.Property(
         "request_timeout",
         th.NumberType(exclusive_minimum=0, maximum=86_400),
         default=120,
-        description="Seconds to wait for an answer.",
+        description="Seconds to wait for a response.",
     ),
     th.Property(
         "max_attempts",
         th.IntegerType(minimum=1),
         default=5,
-        description="Tries of one page before its logger is given up for this run.",
+        description="Attempts per page before the device is skipped for this run.",
     ),
     th.Property(
         "mrid_lookback",
         th.IntegerType(minimum=0),
         default=0,
-        description="On every sync read the last so many records again, for late arrivals.",
+        description="Re-read the last N records on every sync, to catch late arrivals.",
     ),
     th.Property("device_depth", th.BooleanType, default=True, description="Ask for the depths of the sensors."),
-    th.Property("user_agent", th.StringType, description="What the tap calls itself; `tap-zentra/<version>`."),
+    th.Property("user_agent", th.StringType, description="User-Agent header; by default `tap-zentra/<version>`."),
 ).to_dict()
 """JSON schema of the settings: the one place from which `--about`, the README and `meltano.yml` are checked."""
 

@@ -61,7 +61,7 @@ class MridPaginator:
         request: The page to ask for next, unless `done`.
         done: Whether the device has been read to its end.
         bookmark: The highest mrid that has been read and is to be kept; None before there is one.
-        records_left: How many records may still be ahead; infinite before the first answer.
+        records_left: How many records may still be ahead; infinite before the first response.
         went_back: The bookmark that the device's newest record was found to be behind; None: it was not.
     """
 
@@ -110,12 +110,12 @@ class MridPaginator:
             per_page: Records of a full page, as the service says; it may allow fewer than were asked for.
 
         Raises:
-            NoProgressError: The answer ignores `start_mrid`, or contradicts the ones before.
+            NoProgressError: The response ignores `start_mrid`, or contradicts the ones before.
         """
         asked = self.request
         self.done = True
         if max_mrid is None and self._newest is not None:
-            raise NoProgressError(f"pagination.max_mrid is null, but it was {self._newest} in the answer before")
+            raise NoProgressError(f"pagination.max_mrid is null, but it was {self._newest} in the response before")
         self._newest = max_mrid
         if max_mrid is None:
             step = self._no_records(records)
@@ -135,7 +135,7 @@ class MridPaginator:
 
     def _no_records(self, records: Mapping[int, int]) -> Step:
         if records:
-            raise NoProgressError("the answer has records, but its pagination.max_mrid is null")
+            raise NoProgressError("the response has records, but its pagination.max_mrid is null")
         if self.bookmark is None:
             return Step()
         self.went_back = self.bookmark
@@ -143,7 +143,7 @@ class MridPaginator:
         return Step(bookmark=self.bookmark, warning=warning)
 
     def _behind_bookmark(self, max_mrid: int, bookmark: int) -> Step:
-        """The logger was wiped or replaced and counts from 1 again, or the service lags behind itself."""
+        """The device was wiped or replaced and counts from 1 again, or the service lags behind itself."""
         self.went_back = bookmark
         behind = f"its newest record is mrid {max_mrid}, but mrid {bookmark} has been read before"
         cheap = max_mrid <= self._page_size
@@ -155,7 +155,7 @@ class MridPaginator:
         self._started_over = True
         self.bookmark = None
         self._ask(0)
-        reason = "it is one call to make sure" if cheap else "the logger was wiped or replaced"
+        reason = "it is one call to make sure" if cheap else "the device was wiped or replaced"
         return Step(below_mrid=0, warning=f"{behind}: {reason}; reading the device again from its first record")
 
     def _empty_page(self, asked: PageRequest, max_mrid: int, page_size: int) -> Step:
@@ -185,7 +185,7 @@ class MridPaginator:
         lowest, highest = min(records), max(records)
         if asked.start_mrid is not None and lowest < asked.start_mrid:
             raise NoProgressError(
-                f"the answer ignores start_mrid: asked for mrid {asked.start_mrid} and up, got mrid {lowest}"
+                f"the response ignores start_mrid: asked for mrid {asked.start_mrid} and up, got mrid {lowest}"
             )
         doubts_date, self._doubts_date = self._doubts_date, False
         if doubts_date and asked.start_mrid and min(records.values()) > self._since:

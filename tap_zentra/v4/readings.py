@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from tap_zentra.v4.responses import Metadata, Reading, ReadingsPage
 
 READINGS = th.PropertiesList(
-    th.Property("device_sn", th.StringType, required=True, description="Serial number of the logger."),
+    th.Property("device_sn", th.StringType, required=True, description="Serial number of the device."),
     th.Property(
         "mrid",
         th.IntegerType,
         required=True,
-        description="Measurement record id: one moment at one logger. It grows with the logger's records.",
+        description="Measurement record id: one moment at one device. It grows with the device's records.",
     ),
     th.Property("timestamp_utc", th.DateTimeType, required=True, description="Moment of the reading, ISO 8601, UTC."),
-    th.Property("port_number", th.IntegerType, required=True, description="Port of the logger."),
+    th.Property("port_number", th.IntegerType, required=True, description="Port of the device."),
     th.Property(
         "measurement",
         th.StringType,
@@ -62,9 +62,9 @@ READINGS = th.PropertiesList(
         description="True when the service marks the reading as faulty.",
     ),
     th.Property("error_description", th.StringType, description="What the service says of the fault."),
-    th.Property("local_datetime", th.StringType, description="Moment in the logger's local time, with its offset."),
+    th.Property("local_datetime", th.StringType, description="Moment in the device's local time, with its offset."),
     th.Property("tz_offset", th.IntegerType, description="The local time's offset from UTC, in seconds."),
-    th.Property("device_name", th.StringType, description="Name of the logger."),
+    th.Property("device_name", th.StringType, description="Name of the device."),
     th.Property("sensor_name", th.StringType, description="Kind of sensor, for example `TEROS 11`."),
     th.Property("sensor_sn", th.StringType, description="Serial number of the sensor."),
     th.Property("depth", th.StringType, description="Depth of the sensor as entered in ZENTRA Cloud, if asked for."),
@@ -77,7 +77,7 @@ READINGS = th.PropertiesList(
 """JSON schema of stream `readings`: one record for each value."""
 
 READINGS_KEY = ("device_sn", "mrid", "timestamp_utc", "port_number", "measurement", "sub_sensor_index")
-"""So many columns that no value can overwrite another: not a second probe on a port, not a wiped logger's record."""
+"""So many columns that no value can overwrite another: not a second probe on a port, not a wiped device's record."""
 
 
 class ReadingsReader:

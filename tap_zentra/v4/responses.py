@@ -112,7 +112,7 @@ def decode_page(body: bytes | bytearray) -> ReadingsPage:
     if b"NaN" in body:
         body = _BARE_NAN.sub(b'"value":null', body)
     if b"\\u0000" in body and _NUL.search(body):
-        raise UnexpectedBodyError("the answer holds what can't be stored: a text with a NUL")
+        raise UnexpectedBodyError("the response holds what can't be stored: a text with a NUL")
     try:
         return _PAGE_DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -125,11 +125,11 @@ def _decode_page_leniently(body: bytes | bytearray) -> ReadingsPage:
     try:
         raw = json.loads(body, parse_constant=lambda _: None)
     except RecursionError:
-        raise UnexpectedBodyError("the answer is nested too deeply") from None
+        raise UnexpectedBodyError("the response is nested too deeply") from None
     except ValueError:
-        raise NotJSONError(f"the answer is not JSON: {excerpt(body)}") from None
+        raise NotJSONError(f"the response is not JSON: {excerpt(body)}") from None
     if isinstance(raw, dict) and "data" not in raw and "detail" in raw:
-        raise UnexpectedBodyError(f"the service answers without data: {one_line(str(raw['detail']))}")
+        raise UnexpectedBodyError(f"the response has no data: {one_line(str(raw['detail']))}")
     try:
         for part, known in _parts(raw):
             _set_unknown_fields_aside(part, known)
@@ -137,9 +137,9 @@ def _decode_page_leniently(body: bytes | bytearray) -> ReadingsPage:
         msgspec.json.encode(raw)
         return msgspec.convert(raw, ReadingsPage)
     except msgspec.ValidationError as error:
-        raise UnexpectedBodyError(f"the answer is not what the service sends: {error}") from None
+        raise UnexpectedBodyError(f"unexpected response format: {error}") from None
     except (RecursionError, UnicodeEncodeError) as error:
-        raise UnexpectedBodyError(f"the answer holds what can't be stored: {error}") from None
+        raise UnexpectedBodyError(f"the response holds what can't be stored: {error}") from None
 
 
 _READING_FIELDS = frozenset(Reading.__struct_encode_fields__) - {_EXTRA}
@@ -183,13 +183,13 @@ def require_page_of(page: ReadingsPage, device_sn: str) -> None:
         for entry in entries:
             if entry.metadata.device_sn != device_sn:
                 raise UnexpectedBodyError(
-                    f"the answer is about another device: metadata.device_sn is "
+                    f"the response is about another device: metadata.device_sn is "
                     f"{one_line(entry.metadata.device_sn, 80)!r}"
                 )
             mrids = [reading.mrid for reading in entry.readings]
             if mrids != sorted(mrids):
                 raise UnexpectedBodyError(
-                    f"the answer ignores sort_by=ascending: the mrids of {one_line(measurement, 80)!r}"
+                    f"the response ignores sort_by=ascending: the mrids of {one_line(measurement, 80)!r}"
                 )
 
 

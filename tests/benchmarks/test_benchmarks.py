@@ -96,13 +96,14 @@ def test_messages_are_counted_by_key_and_state_by_its_bytes() -> None:
     assert missing_faults(read.readings, {key: 1, (*key[:-1], 1): 1}) == ["1 readings are missing, 1 are too many"]
 
 
-def test_the_closing_table_tells_the_readings_of_each_device() -> None:
-    """The header and the last line are no devices."""
+def test_the_summary_tells_the_readings_of_each_device() -> None:
+    """The line for programs is read, whatever stands before it in a log, and not the table for people."""
     stderr = (
         "… | device    state    readings  mrids\n"
         "… | z6-00001  current  48000     1 to 2000\n"
-        "… | z6-00002  failed   0         -\n"
-        "… | 2 devices: 1 current, 0 with gaps, 1 failed; 48000 readings in 3 s\n"
+        '… | run summary: {"devices": [{"device_sn": "z6-00001", "readings": 48000}, '
+        '{"device_sn": "z6-00002", "readings": 0}]}\n'
+        "… | 1 devices are silent\n"
     )
 
     assert readings_told(stderr) == {"z6-00001": 48000, "z6-00002": 0}

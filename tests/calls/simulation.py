@@ -47,7 +47,7 @@ def brings_page_and_grows(simulation: Simulation, turn: Turn) -> None:
 
 def fails(simulation: Simulation, turn: Turn) -> None:
     """Answer nothing of use."""
-    simulation.try_again(turn, "no answer within 120 s")
+    simulation.try_again(turn, "no response within 120 s")
 
 
 def refuses(simulation: Simulation, turn: Turn) -> None:

@@ -222,7 +222,7 @@ def test_a_fleet_reads_whatever_its_readers_read() -> None:
 
 # Trouble of one device
 
-BROKEN = TransientError("no answer within 120 s")
+BROKEN = TransientError("no response within 120 s")
 
 
 @pytest.mark.parametrize(
@@ -260,31 +260,30 @@ def _without_mrid() -> bytes:
 @pytest.mark.parametrize(
     ("troubles", "failure", "calls"),
     [
-        pytest.param([BROKEN] * 3, "no answer within 120 s; given up after 3 attempts", 3, id="failed too often"),
-        pytest.param([b""] * 3, "the answer is not JSON: ''; given up after 3 attempts", 3, id="never JSON"),
+        pytest.param([BROKEN] * 3, "no response within 120 s; given up after 3 attempts", 3, id="failed too often"),
+        pytest.param([b""] * 3, "the response is not JSON: ''; given up after 3 attempts", 3, id="never JSON"),
         pytest.param([DeviceFailedError("404 Not Found")], "404 Not Found", 1, id="refused"),
         pytest.param(
             [_without_mrid()],
-            "the answer is not what the service sends: Object missing required field `mrid` - "
-            "at `$.data[...][0].readings[0]`",
+            "unexpected response format: Object missing required field `mrid` - at `$.data[...][0].readings[0]`",
             1,
             id="another shape",
         ),
         pytest.param(
             [_body("z6-9", [1], 1)],
-            "the answer is about another device: metadata.device_sn is 'z6-9'",
+            "the response is about another device: metadata.device_sn is 'z6-9'",
             1,
             id="another device",
         ),
         pytest.param(
             [_body("z6-1", [0, 1], 20)],
-            "the answer ignores start_mrid: asked for mrid 1 and up, got mrid 0",
+            "the response ignores start_mrid: asked for mrid 1 and up, got mrid 0",
             1,
             id="start_mrid ignored",
         ),
         pytest.param(
             [_body("z6-1", [1], None)],
-            "the answer has records, but its pagination.max_mrid is null",
+            "the response has records, but its pagination.max_mrid is null",
             1,
             id="contradiction",
         ),

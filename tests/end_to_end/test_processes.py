@@ -73,7 +73,7 @@ def test_a_device_that_never_answers_is_given_up_and_named(emulate: Emulate, tap
 
     assert run.exit_code == 1
     assert run.records == []
-    assert "z6-00001 failed: no answer within 0.2 s; given up after 2 attempts" in run.stderr.splitlines()[-1]
+    assert "z6-00001 failed: no response within 0.2 s; given up after 2 attempts" in run.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])

@@ -116,8 +116,8 @@ def test_a_runner_that_forgets_everything_reads_only_what_is_new(
     job = Job({**secrets, "MELTANO_STATE_BACKEND_URI": state}, _variables(emulator, postgres))
     sync, summary = job.run(MeltanoProject(first, {}), install=True)
     assert sync.exit_code == 0, sync.log
-    assert "2 devices: 2 current, 0 with gaps, 0 failed" in summary
-    assert "2 devices are silent, no reading of the last 24.0 h is known: z6-00001 (" in summary
+    assert "### readings: 2 devices current, 0 failed" in summary
+    assert re.search(r"^\| z6-00001 \| current \(silent\) \| \d+ \| \d+\.\d h ago \| 1 \|$", summary, re.MULTILINE)
     shutil.rmtree(first)
 
     before = _sent(emulator)
@@ -128,7 +128,7 @@ def test_a_runner_that_forgets_everything_reads_only_what_is_new(
     sync, summary = job.run(second, install=True)
 
     assert sync.exit_code != 0, sync.log
-    assert re.search(r"^z6-99999  failed .*", summary, re.MULTILINE)
+    assert "| z6-99999 | failed | 0 | not known | 1 |" in summary
     assert "z6-99999 failed" in summary.partition("### Failures")[2]
     assert _sent(emulator) - before == 3
     assert postgres.rows() == stored(emulator)

@@ -137,8 +137,8 @@ def nested(depth: int) -> Callable[[Body], bytes]:
     return replaced(b'"precision"', b'"note": ' + b"[" * depth + b"]" * depth + b', "precision"')
 
 
-NOT_SENT = "the answer is not what the service sends"
-NOT_JSON = "the answer is not JSON"
+NOT_SENT = "unexpected response format"
+NOT_JSON = "the response is not JSON"
 
 BODIES: dict[str, Bad] = {
     # Parts that are missing, or are something else

@@ -254,5 +254,5 @@ def test_an_answer_without_end_is_cut_off(serve: Serve, monkeypatch: pytest.Monk
 
     api = api_at(serve(flood))
 
-    with pytest.raises(DeviceFailedError, match="the answer is longer than 1 MiB"):
+    with pytest.raises(DeviceFailedError, match="the response is longer than 1 MiB"):
         api.get_readings("z6-1", PageRequest(start_mrid=0), lambda: None, page_size=5, depth=True)

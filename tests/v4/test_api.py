@@ -416,7 +416,7 @@ def test_a_time_out_says_how_long_was_waited(service: _Service, error: Exception
     caught = _refusal(service, error)
 
     assert type(caught) is TransientError
-    assert str(caught) == "no answer within 30 s"
+    assert str(caught) == "no response within 30 s"
     assert caught.__cause__ is None
 
 

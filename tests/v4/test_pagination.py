@@ -165,7 +165,7 @@ def test_a_device_that_lost_its_records_is_told_of() -> None:
 
 def test_records_without_max_mrid_are_refused() -> None:
     """An answer that contradicts itself is an error of that device."""
-    with pytest.raises(NoProgressError, match=r"^the answer has records, but its pagination\.max_mrid is null$"):
+    with pytest.raises(NoProgressError, match=r"^the response has records, but its pagination\.max_mrid is null$"):
         _reader(bookmark=0).advance(None, _records(1, 3))
 
 
@@ -335,12 +335,12 @@ def test_a_short_history_below_the_bookmark_is_read_again(bookmark: int, max_mri
 
 @pytest.mark.parametrize(("bookmark", "max_mrid"), [(1000, 11), (1000, 989), (22, 11)])
 def test_a_deep_drop_is_a_wipe(bookmark: int, max_mrid: int) -> None:
-    """A drop of more than a page means that the logger was wiped or replaced: read again from the start."""
+    """A drop of more than a page means that the device was wiped or replaced: read again from the start."""
     reader = _reader(bookmark=bookmark)
     step = reader.advance(max_mrid, {})
 
     assert step.warning is not None
-    assert "the logger was wiped or replaced; reading the device again from its first record" in step.warning
+    assert "the device was wiped or replaced; reading the device again from its first record" in step.warning
     assert (step.below_mrid, step.bookmark) == (0, None)
     assert (reader.done, reader.request) == (False, PageRequest(start_mrid=0))
 

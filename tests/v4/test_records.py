@@ -573,7 +573,7 @@ def test_an_answer_of_another_shape_is_refused_with_the_field_named(
     """A missing part or a wrong type is found before a record is made, and the message says where."""
     with pytest.raises(UnexpectedBodyError, match=words) as caught:
         decode_page(_changed(path, value))
-    assert str(caught.value).startswith("the answer is not what the service sends: ")
+    assert str(caught.value).startswith("unexpected response format: ")
     assert "\n" not in str(caught.value)
 
 
@@ -589,7 +589,7 @@ def test_a_key_that_is_no_number_is_refused(field: str) -> None:
 
 def test_an_error_that_comes_with_status_200_is_told_in_the_services_words() -> None:
     """An answer that has a detail instead of data is a fault, told as the service tells it."""
-    with pytest.raises(UnexpectedBodyError, match=r"^the service answers without data: Not found\.$"):
+    with pytest.raises(UnexpectedBodyError, match=r"^the response has no data: Not found\.$"):
         decode_page(b'{"detail": "Not found."}')
 
 
@@ -610,7 +610,7 @@ def test_a_page_in_descending_order_is_refused() -> None:
 @pytest.mark.parametrize("text", [b"null", b"[]", b"5", b'"text"', b"true", b"NaN", b"{}"])
 def test_json_of_another_kind_is_refused(text: bytes) -> None:
     """JSON that is no page at all is a fault, and is not asked for again."""
-    with pytest.raises(UnexpectedBodyError, match="not what the service sends"):
+    with pytest.raises(UnexpectedBodyError, match="unexpected response format"):
         decode_page(text)
 
 
@@ -662,7 +662,7 @@ def test_deep_nesting_is_refused(nested: bytes, before: bytes) -> None:
     """A body that no decoder can follow is a fault of its device, and not of the run."""
     body = _text(_body()).replace(before, before + b', "unknown": ' + nested)
 
-    with pytest.raises(UnexpectedBodyError, match=r"^the answer is nested too deeply$"):
+    with pytest.raises(UnexpectedBodyError, match=r"^the response is nested too deeply$"):
         decode_page(body)
 
 
@@ -676,7 +676,7 @@ def test_half_a_letter_is_refused(field: str) -> None:
 @pytest.mark.parametrize("name", ["\0", "Lower\0meadow", "\\\0"])
 def test_a_text_with_a_nul_is_refused(name: str) -> None:
     """PostgreSQL stores this character in no text, and would end the run of all devices."""
-    with pytest.raises(UnexpectedBodyError, match=r"^the answer holds what can't be stored: a text with a NUL$"):
+    with pytest.raises(UnexpectedBodyError, match=r"^the response holds what can't be stored: a text with a NUL$"):
         _record_of(device_name=name)
 
 
@@ -712,12 +712,12 @@ def test_a_name_from_the_service_is_a_short_part_of_a_message() -> None:
     with pytest.raises(UnexpectedBodyError) as caught:
         require_page_of(other_device, DEVICE)
 
-    assert str(caught.value) == f"the answer is about another device: metadata.device_sn is {'x' * 79 + ' '!r}"
+    assert str(caught.value) == f"the response is about another device: metadata.device_sn is {'x' * 79 + ' '!r}"
 
     with pytest.raises(UnexpectedBodyError) as caught:
         require_page_of(descending, DEVICE)
 
-    assert str(caught.value) == f"the answer ignores sort_by=ascending: the mrids of {'x' * 79 + ' '!r}"
+    assert str(caught.value) == f"the response ignores sort_by=ascending: the mrids of {'x' * 79 + ' '!r}"
 
 
 @pytest.mark.parametrize("data", [{}, {"Water Content": [_entry({}), _entry({})]}])
