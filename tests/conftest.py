@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+import requests
 from filelock import FileLock
 
 from loaders.environments import Environments
 from loaders.project import loader
 from tests.integration.projects import MeltanoProject, borrow_plugins, copy_repository
 from tests.integration.support import Postgres
+from tests.server import Server
 from tests.support import Tap, emulators
 from warehouse.server import Warehouse
 
@@ -65,6 +67,20 @@ def emulate() -> Iterator[Callable[..., Emulator]]:
         # An injected lock-out may last longer than the tap heeds it.
         if not any(call.injected for call in emulator.calls):
             assert [call for call in emulator.calls if call.status == 429] == []
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server in place of the network."""
+    server = Server()
+
+    def send(
+        adapter: requests.adapters.HTTPAdapter, request: requests.PreparedRequest, **options: Any
+    ) -> requests.Response:
+        return server.send(adapter, request, **options)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    return server
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ class MridPaginator:
         self._end = math.inf if end is None else end
         self._started_over = False
         self._doubts_date = False
-        self._newest: int | None = None
+        self._max_mrid: int | None = None
         self._empty_pages = 0
         self.went_back: int | None = None
         self.done = False
@@ -101,12 +101,14 @@ class MridPaginator:
         else:
             self.request = PageRequest(start_mrid=0)
 
-    def advance(self, max_mrid: int | None, records: Mapping[int, int], *, per_page: int | None = None) -> Step:
+    def advance(
+        self, max_mrid: int | None, timestamps_by_mrid: Mapping[int, int], *, per_page: int | None = None
+    ) -> Step:
         """Take note of the page that `request` brought, and move on.
 
         Args:
             max_mrid: The device's newest record, also beyond this page; None when it has none.
-            records: The page's records: mrid -> moment in seconds since 1970.
+            timestamps_by_mrid: The page's records: mrid -> moment in seconds since 1970.
             per_page: Records of a full page, as the service says; it may allow fewer than were asked for.
 
         Raises:
@@ -114,18 +116,18 @@ class MridPaginator:
         """
         asked = self.request
         self.done = True
-        if max_mrid is None and self._newest is not None:
-            raise NoProgressError(f"pagination.max_mrid is null, but it was {self._newest} in the response before")
-        self._newest = max_mrid
+        if max_mrid is None and self._max_mrid is not None:
+            raise NoProgressError(f"pagination.max_mrid is null, but it was {self._max_mrid} in the response before")
+        self._max_mrid = max_mrid
         if max_mrid is None:
-            step = self._no_records(records)
+            step = self._no_records(timestamps_by_mrid)
         elif self.bookmark is not None and max_mrid < self.bookmark:
             step = self._behind_bookmark(max_mrid, self.bookmark)
-        elif records:
-            step = self._page(asked, max_mrid, records)
+        elif timestamps_by_mrid:
+            step = self._page(asked, max_mrid, timestamps_by_mrid)
         else:
             step = self._empty_page(asked, max_mrid, min(self._page_size, max(1, per_page or self._page_size)))
-        self._empty_pages = 0 if records else self._empty_pages + 1
+        self._empty_pages = 0 if timestamps_by_mrid else self._empty_pages + 1
         self.records_left = 0 if self.done or max_mrid is None else max_mrid + 1 - (self.request.start_mrid or 0)
         return step
 
@@ -133,8 +135,8 @@ class MridPaginator:
         self.request = PageRequest(start_mrid=start_mrid)
         self.done = False
 
-    def _no_records(self, records: Mapping[int, int]) -> Step:
-        if records:
+    def _no_records(self, timestamps_by_mrid: Mapping[int, int]) -> Step:
+        if timestamps_by_mrid:
             raise NoProgressError("the response has records, but its pagination.max_mrid is null")
         if self.bookmark is None:
             return Step()
@@ -181,24 +183,24 @@ class MridPaginator:
         first_new = max(asked.start_mrid, self.bookmark + 1)
         return self._step(missing=max(0, last + 1 - first_new), last=last)
 
-    def _page(self, asked: PageRequest, max_mrid: int, records: Mapping[int, int]) -> Step:
-        lowest, highest = min(records), max(records)
+    def _page(self, asked: PageRequest, max_mrid: int, timestamps_by_mrid: Mapping[int, int]) -> Step:
+        lowest, highest = min(timestamps_by_mrid), max(timestamps_by_mrid)
         if asked.start_mrid is not None and lowest < asked.start_mrid:
             raise NoProgressError(
                 f"the response ignores start_mrid: asked for mrid {asked.start_mrid} and up, got mrid {lowest}"
             )
         doubts_date, self._doubts_date = self._doubts_date, False
-        if doubts_date and asked.start_mrid and min(records.values()) > self._since:
+        if doubts_date and asked.start_mrid and min(timestamps_by_mrid.values()) > self._since:
             self._ask(0)
             return Step(below_mrid=0, warning="the service found nothing since start_date; reading all records")
         # What comes after `end_date` is for a later sync, and so is every record behind the first such one.
-        beyond_end = min((mrid for mrid, moment in records.items() if moment > self._end), default=None)
-        kept = [mrid for mrid in records if beyond_end is None or mrid < beyond_end]
+        beyond_end = min((mrid for mrid, moment in timestamps_by_mrid.items() if moment > self._end), default=None)
+        kept = [mrid for mrid in timestamps_by_mrid if beyond_end is None or mrid < beyond_end]
         first_new = lowest if self.bookmark is None else max(asked.start_mrid or 0, self.bookmark + 1)
         new = [mrid for mrid in kept if mrid >= first_new]
         missing = max(new) + 1 - first_new - len(new) if new else 0
         # Before `start_date` there is no bookmark, or a sync that is cut off would forget `start_date`.
-        if self.bookmark is not None or any(records[mrid] >= self._since for mrid in new):
+        if self.bookmark is not None or any(timestamps_by_mrid[mrid] >= self._since for mrid in new):
             self.bookmark = max(kept if self.bookmark is None else [*kept, self.bookmark])
         if beyond_end is None and highest < max_mrid:
             self._ask(highest + 1)
