@@ -105,7 +105,7 @@ class Fleet(Generic[Page]):
         Args:
             between_pages: Called when no page is being written, once a second at least.
         """
-        for number in range(self._threads):
+        for number in range(0 if self.stopped else self._threads):
             # A daemon: a call that hangs must not keep the process alive.
             threading.Thread(target=self._work, name=f"call-{number}", daemon=True).start()
         try:

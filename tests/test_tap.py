@@ -1,0 +1,142 @@
+"""The tap: what its streams share, and how a run ends for all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import signal
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from tap_zentra.calls.errors import CallError, DeviceFailedError, TokenRefusedError
+from tap_zentra.settings import read_settings
+from tap_zentra.singer.stream import SyncFailedError
+from tap_zentra.tap import StoppedError, TapZentra
+from tap_zentra.v4.api import Account, call_limits
+from tap_zentra.v4.readings import ReadingsStream
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from singer_sdk import Stream
+
+    from tap_zentra.v4.api import Api
+
+
+class Again(ReadingsStream):
+    """A second stream of the same account."""
+
+    name = "again"
+
+
+class RefusingApi:
+    """An account of which every call is refused, each with another number.
+
+    Attributes:
+        events: What was called, in order.
+    """
+
+    def __init__(self, error: type[CallError]) -> None:
+        self.events: list[str] = []
+        self._error = error
+
+    def get_readings(self, device_sn: str, *_: object, **__: object) -> bytes:
+        """Refuse a call."""
+        self.events.append(device_sn)
+        raise self._error(f"refusal {len(self.events)}")
+
+    def close(self) -> None:
+        """Take note of the end."""
+        self.events.append("closed")
+
+
+def tap_of(api: RefusingApi) -> TapZentra:
+    """Return a tap with two streams, whose calls go to a stand-in."""
+
+    class Twice(TapZentra):
+        @cached_property
+        @override
+        def account(self) -> Account:
+            limits = call_limits(user_limit=100, device_limit=100, window=0.01)
+            return Account(read_settings(self._config), cast("Api", api), limits)
+
+        @override
+        def discover_streams(self) -> Sequence[Stream]:
+            return [ReadingsStream(self, lambda: self.account), Again(self, lambda: self.account)]
+
+    return Twice(config={"auth_token": "x", "device_sns": "z6-1,z6-2", "max_concurrent_calls": 1})
+
+
+@pytest.fixture(autouse=True)
+def _same_signals() -> Iterator[None]:
+    """A tap handles signals as long as it is there, and so for all tests after."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def sync(tap: TapZentra) -> None:
+    """Run a tap without showing what it writes."""
+    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())):
+        tap.sync_all()
+
+
+def test_all_streams_run_before_a_run_fails_and_no_failure_hides_another() -> None:
+    """What failed in each stream is told; the connections are closed once the last stream is done."""
+    api = RefusingApi(DeviceFailedError)
+
+    with pytest.raises(SyncFailedError) as caught:
+        sync(tap_of(api))
+
+    assert caught.value.lines == [
+        "z6-1 failed: refusal 1",
+        "z6-2 failed: refusal 2",
+        "z6-1 failed: refusal 3",
+        "z6-2 failed: refusal 4",
+    ]
+    assert api.events == ["z6-1", "z6-2", "z6-1", "z6-2", "closed"]
+
+
+def test_a_refused_token_is_told_once() -> None:
+    """It is the same token for every stream and device."""
+    api = RefusingApi(TokenRefusedError)
+
+    with pytest.raises(SyncFailedError) as caught:
+        sync(tap_of(api))
+
+    assert caught.value.lines == ["refusal 1"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_every_stream(number: signal.Signals) -> None:
+    """Also those that it comes too early for: nothing is called any more, and the run says which signal it was."""
+    api = RefusingApi(DeviceFailedError)
+    tap = tap_of(api)
+    assert len(tap.streams) == 2
+    tap._handle_termination(number, None)  # noqa: SLF001 - as Python calls it
+
+    with pytest.raises(StoppedError, match=f"stopped by {number.name}") as caught:
+        sync(tap)
+
+    assert caught.value.signal_number == number
+    assert api.events == ["closed"]
+
+
+def test_the_account_is_made_when_a_stream_needs_it() -> None:
+    """The catalog of a tap whose settings are not valid can be shown: it needs no account."""
+    config: dict[str, Any] = {"device_sns": "z6-1"}
+
+    tap = TapZentra(config=config, validate_config=False)
+
+    assert [entry["tap_stream_id"] for entry in tap.catalog_dict["streams"]] == ["readings"]
+    assert "account" not in tap.__dict__
