@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from tools.environment import environment_without
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -50,8 +52,8 @@ class Run:
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
     """Return this process's environment without what would skew a run, and with settings of the tap by name."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(SKEWING)}
-    return kept | {f"TAP_ZENTRA_{name.upper()}": str(value) for name, value in settings.items()}
+    chosen = {f"TAP_ZENTRA_{name.upper()}": str(value) for name, value in settings.items()}
+    return environment_without(*SKEWING, **chosen)
 
 
 def run(

@@ -12,13 +12,13 @@ import pytest
 import requests
 from filelock import FileLock
 
-from loaders.environments import Environments
-from loaders.project import loader
 from tests.integration.projects import MeltanoProject, borrow_plugins, copy_repository
 from tests.integration.support import Postgres
 from tests.server import Server
 from tests.support import Tap, emulators
-from warehouse.server import Warehouse
+from tools.loaders.environments import Environments
+from tools.loaders.project import loader
+from tools.postgres.server import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

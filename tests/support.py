@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from tap_zentra.emulator import Answer, Device, Emulator, Fault, Request
 from tap_zentra.v4.readings import READINGS_KEY
+from tools.environment import environment_without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -163,9 +163,8 @@ def gate(emulator: Emulator, *, first_held: int) -> Iterator[Gate]:
 
 def environment(emulator: Emulator, **settings: object) -> dict[str, str]:
     """Return a clean environment with the settings for an emulator, and others by name."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TAP_ZENTRA_")}
     chosen = {f"TAP_ZENTRA_{name.upper()}": str(value) for name, value in settings.items()}
-    return kept | dict(emulator.environment) | chosen
+    return environment_without("TAP_ZENTRA_", **(emulator.environment | chosen))
 
 
 class Started(subprocess.Popen[str]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
@@ -16,20 +15,16 @@ import click
 
 import tap_zentra.emulator as zentra_emulator
 from tap_zentra.emulator.options import KINDS_EPILOG, Options, devices_of, emulator_options
+from tap_zentra.emulator.processes import CommandError, handled, run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Iterator, Sequence
 
     from typing_extensions import Unpack
 
     from tap_zentra.emulator import Emulator
 
 USAGE_ERROR = 2
-NOT_EXECUTABLE = 126
-NOT_FOUND = 127
-"""Exit codes of the shells for a command that cannot be run."""
-
 QUICK_SWITCH = 0.0005
 """Seconds. While answers are built, the next call's time of arrival is taken no later than this."""
 
@@ -49,7 +44,7 @@ def group() -> None:
 def serve(port: int, **options: Unpack[Options]) -> int:
     """Run until Ctrl-C, and tell how the tap finds it."""
     stop = threading.Event()
-    with _handled(lambda _number: stop.set()), _emulator(options, port) as emulator:
+    with handled(lambda _number: stop.set()), _emulator(options, port) as emulator:
         click.echo(_introduction(emulator))
         stop.wait()
     click.echo(_summary(emulator))
@@ -68,7 +63,11 @@ def run(command: tuple[str, ...], **options: Unpack[Options]) -> int:
     Example: zentra-emulator run --devices 5 --window 1 -- meltano run tap-zentra target-jsonl
     """
     with _emulator(options, port=0) as emulator:
-        code = _execute(command, emulator.environment)
+        try:
+            code = run_command(command, os.environ | emulator.environment)
+        except CommandError as error:
+            _complain(str(error))
+            code = error.exit_code
     click.echo(_summary(emulator), err=True)
     return code
 
@@ -125,44 +124,6 @@ def _emulator(options: Options, port: int) -> Iterator[Emulator]:
         except OSError as problem:
             raise click.UsageError(f"Cannot start: {problem.strerror or problem}.") from None
         yield emulator
-
-
-def _execute(command: Sequence[str], environment: dict[str, str]) -> int:
-    """Run a command to its end and return its exit code as a shell does."""
-    running: list[subprocess.Popen[bytes]] = []
-    with _handled(lambda number: _forward(number, running)):
-        try:
-            process = subprocess.Popen(command, env=os.environ | environment)  # noqa: S603 - the user's own
-        except OSError as problem:
-            _complain(f"cannot run {command[0]}: {problem.strerror}")
-            return NOT_FOUND if isinstance(problem, FileNotFoundError) else NOT_EXECUTABLE
-        running.append(process)
-        code = process.wait()
-    return 128 - code if code < 0 else code
-
-
-def _forward(number: int, running: Sequence[subprocess.Popen[bytes]]) -> None:
-    # A terminal sends Ctrl-C to the command as well.
-    if number == signal.SIGINT and os.isatty(0):
-        return
-    for process in running:
-        process.send_signal(number)
-
-
-@contextmanager
-def _handled(action: Callable[[int], None]) -> Iterator[None]:
-    """Let an action answer the signals that ask a program to end."""
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        action(number)
-
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), handle) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
 
 
 def _introduction(emulator: Emulator) -> str:

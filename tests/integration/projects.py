@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import yaml
 
 from tests.support import PATIENCE
+from tools.environment import environment_without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,14 +91,13 @@ class MeltanoProject:
 
     def _environment(self) -> dict[str, str]:
         foreign = ("MELTANO_", "TAP_", "TARGET_", "PG", "GITHUB_", "VIRTUAL_ENV")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        return kept | {
-            "PATH": os.pathsep.join((str(PROGRAMS), kept["PATH"])),
+        own = {
+            "PATH": os.pathsep.join((str(PROGRAMS), os.environ["PATH"])),
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
             "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
             "XDG_STATE_HOME": str(self.folder / "logs"),
-            **self.variables,
         }
+        return environment_without(*foreign, **(own | dict(self.variables)))
 
 
 def copy_repository(folder: Path, *more: str) -> Path:

@@ -13,8 +13,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from loaders.project import postgres_config
 from tests.support import PATIENCE, TAP, by_key, environment, held
+from tools.loaders.project import postgres_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tap_zentra.emulator import Emulator
     from tests.support import Rows
-    from warehouse.server import Warehouse
+    from tools.postgres.server import Warehouse
 
 State = dict[str, Any]
 

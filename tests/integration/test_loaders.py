@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loaders.check import Messages, check
-from loaders.kinds import DUCKDB, Destination, destinations, duckdb_rows
-from loaders.project import PROJECT
-from loaders.runs import two_runs
 from tests.integration.documents import example
+from tools.loaders.check import Messages, check
+from tools.loaders.kinds import DUCKDB, Destination, destinations, duckdb_rows
+from tools.loaders.project import PROJECT
+from tools.loaders.runs import two_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from loaders.environments import Environments
-    from warehouse.server import Warehouse
+    from tools.loaders.environments import Environments
+    from tools.postgres.server import Warehouse
 
 pytestmark = pytest.mark.warehouse
 
@@ -72,8 +72,8 @@ def test_target_duckdb_loses_data(loaders: dict[str, Destination], runs: list[Me
 
 
 def test_the_table_names_every_loader_in_its_version(loaders: dict[str, Destination]) -> None:
-    """docs/loaders.md, which `python -m loaders` writes, is about the versions that are tested."""
-    table = (PROJECT / "docs" / "loaders.md").read_text(encoding="utf-8")
+    """docs/loaders.md, which `python -m tools.loaders` writes, is about the versions that are tested."""
+    table = (PROJECT / "docs" / "tools.loaders.md").read_text(encoding="utf-8")
 
     assert [name for name, loader in loaders.items() if f"| {name} | {loader.version} |" not in table] == []
 

@@ -18,7 +18,7 @@ from tests.support import PATIENCE, gate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from loaders.environments import Environments
+    from tools.loaders.environments import Environments
 
     Emulate = Callable[..., Emulator]
 
@@ -34,10 +34,10 @@ def _settings(account: str, emulator: Emulator) -> dict[str, str]:
 @pytest.fixture
 def scaled(project: MeltanoProject) -> MeltanoProject:
     """A project that has taken docs/scaling.md's steps."""
-    shutil.copytree(REPOSITORY / "orchestration", project.folder / "orchestration")
+    shutil.copytree(REPOSITORY / "examples" / "dagster", project.folder / "examples" / "dagster")
     path = project.folder / "meltano.yml"
     definition = yaml.safe_load(path.read_text(encoding="utf-8"))
-    definition["include_paths"] = ["orchestration/accounts.meltano.yml"]
+    definition["include_paths"] = ["examples/dagster/accounts.meltano.yml"]
     path.write_text(yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), encoding="utf-8")
     home = project.folder / "dagster"
     home.mkdir()
@@ -63,7 +63,7 @@ def test_two_accounts_are_loaded_side_by_side(
     north.grow(40)
     north.let_window_pass()
 
-    command = "exec dagster job execute -f orchestration/definitions.py -j fleets"
+    command = "exec dagster job execute -f examples/dagster/definitions.py -j fleets"
     # Neither gets an answer before both have called.
     with gate(north, first_held=1) as northern, gate(south, first_held=1) as southern, ThreadPoolExecutor() as threads:
         running = threads.submit(scaled.bash, command, **variables)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from loaders.check import Messages, same_readings
-from loaders.project import loader
-from loaders.runs import two_runs
 from tap_zentra.v4.readings import READINGS_KEY
 from tests.integration.documents import column_types
+from tools.loaders.check import Messages, same_readings
+from tools.loaders.project import loader
+from tools.loaders.runs import two_runs
 
 if TYPE_CHECKING:
-    from loaders.environments import Environments
+    from tools.loaders.environments import Environments
 
 pytestmark = pytest.mark.warehouse
 

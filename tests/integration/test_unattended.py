@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.integration.projects import Outcome
     from tests.support import Tap
-    from warehouse.server import Warehouse
+    from tools.postgres.server import Warehouse
 
     Emulate = Callable[..., Emulator]
 

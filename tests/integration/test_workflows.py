@@ -14,7 +14,7 @@ from tests.integration.projects import REPOSITORY
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from loaders.environments import Environments
+    from tools.loaders.environments import Environments
 
 pytestmark = pytest.mark.warehouse
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from warehouse.server import Warehouse
+from tools.postgres.server import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.project import loader, postgres_config
+from tools.loaders.project import loader, postgres_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from loaders.check import Row
-    from loaders.environments import Environments
-    from warehouse.server import Warehouse
+    from tools.loaders.check import Row
+    from tools.loaders.environments import Environments
+    from tools.postgres.server import Warehouse
 
 TABLE = "readings"
 DUCKDB = "duckdb>=1.4"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from warehouse.programs import WarehouseError, find_account
-from warehouse.server import Warehouse, WarehouseInUseError
+from tools.postgres.programs import WarehouseError, find_account
+from tools.postgres.server import Warehouse, WarehouseInUseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,17 +1,17 @@
-"""`python -m demo`, which says what to do when it is run by a Python that lacks what it needs."""
+"""`python -m tools.demo`, which says what to do when it is run by a Python that lacks what it needs."""
 
 from __future__ import annotations
 
 import sys
 
 try:
-    from demo.story import command_line
+    from tools.demo.story import command_line
 except KeyboardInterrupt:
     sys.exit(130)
 except ModuleNotFoundError as missing:
     sys.exit(
         f"Error: {missing.name} is missing in {sys.executable}. "
-        "Run this in the project's environment: uv run --extra emulator --group demo python -m demo"
+        "Run this in the project's environment: uv run --extra emulator --group demo python -m tools.demo"
     )
 
 if __name__ == "__main__":

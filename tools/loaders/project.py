@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from warehouse.server import Warehouse
+    from tools.postgres.server import Warehouse
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def loader(name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from loaders.kinds import Destination
+    from tools.loaders.kinds import Destination
 
 Row = dict[str, Any]
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from demo.tables import Load, aligned
+from tools.demo.tables import Load, aligned
 
 
 def test_numbers_stand_to_the_right_and_all_else_to_the_left() -> None:

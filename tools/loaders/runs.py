@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from loaders.check import Messages
 from tap_zentra.emulator import Device, Emulator, fleet
+from tools.environment import environment_without
+from tools.loaders.check import Messages
 
 WINDOW = 0.5
 
@@ -38,11 +38,10 @@ def two_runs(folder: Path) -> list[Messages]:
 
 def _run(emulator: Emulator, folder: Path, state: dict[str, object]) -> str:
     (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TAP_ZENTRA_")}
     return subprocess.run(  # noqa: S603 - no shell, and nothing that a user typed
         (Path(sys.executable).with_name("tap-zentra"), "--config", "ENV", "--state", "state.json"),
         cwd=folder,
-        env=kept | emulator.environment,
+        env=environment_without("TAP_ZENTRA_", **emulator.environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

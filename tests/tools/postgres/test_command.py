@@ -1,4 +1,4 @@
-"""`python -m warehouse` as its users run it."""
+"""`python -m tools.postgres` as its users run it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.warehouse
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 SHOW = "import os; print(os.environ['TARGET_POSTGRES_HOST'], os.environ['PGDATABASE'])"
 WAIT = "import signal; print('ready', flush=True); signal.pause()"
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
 def _command(folder: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "warehouse", "--folder", str(folder), *arguments]
+    return [sys.executable, "-m", "tools.postgres", "--folder", str(folder), *arguments]
 
 
 def _call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -90,7 +90,7 @@ def test_run_tells_of_a_command_that_does_not_exist(folder: Path) -> None:
     answer = _call(folder, "run", "--", "no-such-command")
 
     assert answer.returncode == 127
-    assert answer.stderr == "Error: Cannot run no-such-command: No such file or directory.\n"
+    assert answer.stderr == "Error: cannot run no-such-command: No such file or directory.\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -177,7 +177,7 @@ def test_help_tells_what_it_is_for(tmp_path: Path) -> None:
 def test_an_ordinary_user_needs_no_privileges(open_folder: Path) -> None:
     """Everything works for a user who is not root."""
     command = [*NOBODY, *_command(open_folder / ".warehouse", "psql", "-A", "-t", "-c", "select 42")]
-    attempt = [*NOBODY, sys.executable, "-c", "import warehouse.server"]
+    attempt = [*NOBODY, sys.executable, "-c", "import tools.postgres.server"]
     if subprocess.run(attempt, cwd=PROJECT, capture_output=True, check=False).returncode != 0:
         pytest.skip("this folder or this Python environment is closed to other users")
     answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE, check=False)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.environment import environment_without
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -42,7 +44,7 @@ class Pipeline:
     @property
     def log(self) -> Path:
         """Where Meltano's words go."""
-        return self.project / ".meltano" / "demo.log"
+        return self.project / ".meltano" / "tools.demo.log"
 
     @property
     def installed(self) -> bool:
@@ -93,14 +95,13 @@ class Pipeline:
             raise DemoError(f"`{command}` failed with exit code {code}. From {self.log}:\n{words}")
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(USERS_OWN)}
         quiet = {
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
             # Both would write to the user's home.
             "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
             "XDG_STATE_HOME": str(self.project / ".meltano" / "logs"),
         }
-        return kept | quiet | dict(self.variables)
+        return environment_without(*USERS_OWN, **quiet, **self.variables)
 
 
 def last_words(log: str) -> str:

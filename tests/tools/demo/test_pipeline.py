@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from demo.pipeline import DemoError, Pipeline, last_words
+from tools.demo.pipeline import DemoError, Pipeline, last_words
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 - Dagster loads it by its path
 """Dagster's part: the fleets of several accounts, loaded side by side, every hour.
 
-    dagster dev -f orchestration/definitions.py
+    dagster dev -f examples/dagster/definitions.py
 
 Meltano is run as by hand (`meltano run zentra-north target-postgres`), so it has to be on the PATH.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 ACCOUNTS = ("zentra-north", "zentra-south")  # as in accounts.meltano.yml
 TARGET = "target-postgres"
 UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]

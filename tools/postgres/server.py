@@ -16,14 +16,15 @@ from typing import IO, TYPE_CHECKING
 import psutil
 import psycopg
 
-from warehouse.programs import WarehouseError, find_account
+from tools.environment import environment_without
+from tools.postgres.programs import WarehouseError, find_account
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-    from warehouse.programs import Account
+    from tools.postgres.programs import Account
 
 HOST = "127.0.0.1"
 NAME = "zentra"  # of the database, and of the user who owns it
@@ -280,8 +281,7 @@ def _write_secret(path: Path, text: str) -> None:
 
 def _plain_environment() -> dict[str, str]:
     """The environment without what changes PostgreSQL's settings or the language of its messages."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
-    return kept | {"LC_ALL": "C"}
+    return environment_without("PG", "LC_", "LANG", LC_ALL="C")
 
 
 def _run(command: list[str], text: str = "") -> None:

@@ -1,4 +1,4 @@
-"""`python -m loaders`: checks all loaders, and writes docs/loaders.md."""
+"""`python -m tools.loaders`: checks all loaders, and writes docs/loaders.md."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loaders.check import check
-from loaders.environments import Environments
-from loaders.kinds import destinations
-from loaders.project import PROJECT
-from loaders.runs import two_runs
-from warehouse.server import Warehouse
+from tools.loaders.check import check
+from tools.loaders.environments import Environments
+from tools.loaders.kinds import destinations
+from tools.loaders.project import PROJECT
+from tools.loaders.runs import two_runs
+from tools.postgres.server import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from loaders.check import Finding
+    from tools.loaders.check import Finding
 
 HEAD = """\
 # Loaders checked with this tap
 
-Made by `.venv/bin/python -m loaders`, which sends the tap's output through each loader: a backfill, and what is new
-after it. Then it reads back what is stored and compares it, value by value. At last it sends the backfill once more,
-as a run does that repeats one that was cut off.
+Made by `.venv/bin/python -m tools.loaders`, which sends the tap's output through each loader: a backfill, and what is
+new after it. Then it reads back what is stored and compares it, value by value. Finally it sends the backfill once
+more, as a run does that repeats one that was cut off.
 
 | loader | version | rows sent | rows found | values equal | rows that come again | verdict |
 |---|---|---|---|---|---|---|
@@ -63,5 +63,5 @@ def findings() -> Sequence[Finding]:
 if __name__ == "__main__":
     page = HEAD + "".join(map(line, findings()))
     (PROJECT / "docs").mkdir(exist_ok=True)
-    (PROJECT / "docs" / "loaders.md").write_text(page, encoding="utf-8")
+    (PROJECT / "docs" / "tools.loaders.md").write_text(page, encoding="utf-8")
     print(page)  # noqa: T201 - what the command is for

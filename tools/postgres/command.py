@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from warehouse.programs import WarehouseError, program
-from warehouse.server import HOST, NAME, Warehouse, WarehouseInUseError
+from tap_zentra.emulator.processes import CommandError, run_command
+from tools.environment import environment_without
+from tools.postgres.programs import WarehouseError, program
+from tools.postgres.server import HOST, NAME, Warehouse, WarehouseInUseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-PROJECT = Path(__file__).resolve().parent.parent
-# The shells' exit codes for a command that cannot be run.
-NOT_EXECUTABLE = 126
-NOT_FOUND = 127
-# Not handled in the usual way: SIGTERM and SIGHUP would end this process and leave the server behind.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,7 +48,7 @@ def run(folder: Path, command: tuple[str, ...]) -> None:
     _DATABASE, which Meltano's target-postgres reads, and by PGHOST and so on, which every PostgreSQL program
     reads. The exit code is COMMAND's.
 
-    Example: python -m warehouse run -- meltano run tap-zentra target-postgres
+    Example: python -m tools.postgres run -- meltano run tap-zentra target-postgres
     """
     with Warehouse(folder) as warehouse:
         code = _run(command, warehouse)
@@ -68,7 +64,7 @@ def psql(folder: Path, arguments: tuple[str, ...]) -> None:
     ARGUMENTS go to psql, PostgreSQL's own client, so that scripts can ask too. If the database is open
     already, for example because a load is running, psql joins in.
 
-    Example: python -m warehouse psql -c "select count(*) from zentra.readings"
+    Example: python -m tools.postgres psql -c "select count(*) from zentra.readings"
     """
     command = (str(program("psql")), *arguments)
     try:
@@ -99,38 +95,14 @@ def serve(folder: Path, port: int | None) -> None:
 
 
 def _run(command: Sequence[str], warehouse: Warehouse) -> int:
-    """Run a command to its end, pass signals on to it; the exit code is 128 + n for a signal n."""
-    # What PG… variables the user has are for another server.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    # psql would keep its history in the user's home.
-    history = {"PSQL_HISTORY": str(warehouse.folder / "psql_history")}
+    """Run a command beside the database, and return its exit code."""
+    # What PG… variables the user has are for another server, and psql would keep its history in the user's home.
+    history = os.environ.get("PSQL_HISTORY", str(warehouse.folder / "psql_history"))
     try:
-        process = subprocess.Popen(  # noqa: S603 - the user's own command
-            command, env=history | kept | warehouse.environment
-        )
-    except OSError as error:
-        click.echo(f"Error: Cannot run {command[0]}: {error.strerror}.", err=True)
-        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-
-    def forward(number: int, _frame: FrameType | None) -> None:
-        # A terminal has sent Ctrl-C to the command as well.
-        if number != signal.SIGINT or not _at_terminal():
-            process.send_signal(number)
-
-    before = [(number, signal.signal(number, forward)) for number in SIGNALS]
-    try:
-        code = process.wait()
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-    return 128 - code if code < 0 else code
-
-
-def _at_terminal() -> bool:
-    try:
-        return os.tcgetpgrp(0) == os.getpgrp()
-    except OSError:
-        return False
+        return run_command(command, environment_without("PG", **warehouse.environment, PSQL_HISTORY=history))
+    except CommandError as error:
+        click.echo(f"Error: {error}.", err=True)
+        return error.exit_code
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
@@ -139,10 +111,11 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 def command_line() -> None:
     """Entry point: errors in one line, and no way out that leaves the server running."""
-    for number in SIGNALS[1:]:
+    # In the usual way SIGTERM and SIGHUP would end this process and leave the server behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     try:
-        main(prog_name="python -m warehouse")
+        main(prog_name="python -m tools.postgres")
     except WarehouseError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)

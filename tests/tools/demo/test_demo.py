@@ -12,20 +12,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demo.story import GROWTH, RECORDS
 from tap_zentra.emulator import fleet
 from tests.integration.projects import REPOSITORY, copy_repository
 from tests.support import PATIENCE
+from tools.demo.story import GROWTH, RECORDS
 
 pytestmark = pytest.mark.warehouse
 
-COMMAND = (sys.executable, "-m", "demo")
+COMMAND = (sys.executable, "-m", "tools.demo")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what the demo needs, so that neither state nor data of the repository's folder are touched."""
-    return copy_repository(tmp_path_factory.mktemp("demo") / "project", "demo", "warehouse")
+    return copy_repository(tmp_path_factory.mktemp("demo") / "project", "tools")
 
 
 @pytest.fixture

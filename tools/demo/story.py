@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import psycopg
 
-from demo.pipeline import TAP, TARGET, DemoError, Pipeline
-from demo.tables import Load, aligned
 from tap_zentra.emulator import Emulator, fleet
-from warehouse.programs import WarehouseError
-from warehouse.server import Warehouse
+from tools.demo.pipeline import TAP, TARGET, DemoError, Pipeline
+from tools.demo.tables import Load, aligned
+from tools.postgres.programs import WarehouseError
+from tools.postgres.server import Warehouse
 
 if TYPE_CHECKING:
     from types import FrameType
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 
 # The last device has a profile probe: several sensors on one port.
 RECORDS = (20, 90, 160, 280, 420)
@@ -151,14 +151,14 @@ def _load_twice(demo: Demo) -> None:
 
 def _say_how_to_go_on() -> None:
     python, meltano = (_shown(Path(sys.executable).with_name(name)) for name in ("python", "meltano"))
-    psql = f"{python} -m warehouse psql"
+    psql = f"{python} -m tools.postgres psql"
     _heading("How to go on")
     click.echo(
         f"Look into the database:\n\n  {psql}\n\n"
         f'For example, the mean water content of the soil on each day:\n\n  {psql} -c "{EXAMPLE}"\n\n'
         "Load your own loggers, into the schema zentra of the same database:\n\n"
         "  export TAP_ZENTRA_AUTH_TOKEN=… TAP_ZENTRA_DEVICE_SNS=z6-12345,z6-12346\n"
-        f"  {python} -m warehouse run -- {meltano} run {TAP} {TARGET}\n"
+        f"  {python} -m tools.postgres run -- {meltano} run {TAP} {TARGET}\n"
     )
 
 
