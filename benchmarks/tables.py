@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tabulate import tabulate
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,11 +36,8 @@ class Table:
         self.faults += [f"{name}: {fault}" for faults in groups for fault in faults]
 
     def __str__(self) -> str:
-        lines = [self.header, *self.rows]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
-        rule = ["-" * width for width in widths]
-        body = (f"| {' | '.join(map(str.ljust, line, widths))} |" for line in (self.header, rule, *self.rows))
-        return "\n".join([f"### {self.title}", "", *body])
+        table = tabulate(self.rows, self.header, tablefmt="github", disable_numparse=True)
+        return f"### {self.title}\n\n{table}"
 
 
 def judged(value: float, limit: float, text: str) -> str:

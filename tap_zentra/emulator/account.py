@@ -11,48 +11,33 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tap_zentra.emulator.chance import number
-from tap_zentra.emulator.faults import PASSING_KINDS, Fault, Faults
+from tap_zentra.emulator.faults import Fault, Faults
 from tap_zentra.emulator.limits import DEVICE_LIMIT, USER_LIMIT, WINDOW, CallLimits
+from tap_zentra.emulator.options import Options
 from tap_zentra.emulator.readings import rows
 from tap_zentra.emulator.server import Call, Server
 from tap_zentra.emulator.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
     from types import TracebackType
     from typing import Self, TextIO
 
     from tap_zentra.emulator.devices import Device
-    from tap_zentra.emulator.limits import RetryAfter
     from tap_zentra.emulator.messages import Answer, Request
-    from tap_zentra.emulator.pages import Pages
 
 TOKEN_DIGITS = 40
 
 
 @dataclass(eq=False)
-class Emulator:
+class Emulator(Options):
     """A ZENTRA Cloud on this machine: `with Emulator([Device("z6-00001")]) as emulator: …`.
+
+    How it behaves is said by `Options`, which are those of the command `zentra-emulator` too.
 
     Attributes:
         devices: What the account holds when it starts.
-        token: Of the account; empty: 40 hex digits that depend on the seed.
-        window: Seconds over which calls are counted.
-        user_limit: Calls in a window for the account.
-        device_limit: Calls in a window for each device.
-        latency: Seconds before an answer is sent.
-        pages: A page of N is the next N `records` that exist, or the next N `ids`.
-        seed: Of all values and chances.
-        faults: On request; more can be added with `fail`.
-        fault_rate: Share of the calls that a fault hits by chance.
-        fault_kinds: Which ones.
-        retry_after: Form of the header `Retry-After`.
-        extend_lockouts: A refused call locks for a whole window from then on.
-        growth: Records that every device makes in each `growth_interval`.
-        growth_interval: Seconds.
         port: Of this machine; 0: a free one.
-        call_log: A file to which a JSON line is added for every call.
         url: Base URL, known once it runs.
 
     Raises:
@@ -60,22 +45,7 @@ class Emulator:
     """
 
     devices: Sequence[Device]
-    token: str = field(default="", repr=False)
-    window: float = WINDOW
-    user_limit: int = USER_LIMIT
-    device_limit: int = DEVICE_LIMIT
-    latency: float = 0.0
-    pages: Pages = "records"
-    seed: int = 1
-    faults: Sequence[Fault] = ()
-    fault_rate: float = 0.0
-    fault_kinds: Sequence[str] = PASSING_KINDS
-    retry_after: RetryAfter = "none"
-    extend_lockouts: bool = False
-    growth: int = 0
-    growth_interval: float = 60.0
     port: int = 0
-    call_log: Path | None = None
     url: str = field(init=False, default="")
 
     def __post_init__(self) -> None:

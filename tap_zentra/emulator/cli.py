@@ -9,18 +9,16 @@ import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import tap_zentra.emulator as zentra_emulator
-from tap_zentra.emulator.options import KINDS_EPILOG, Options, devices_of, emulator_options
+from tap_zentra.emulator.options import KINDS_EPILOG, behaviour_of, devices_of, emulator_options
 from tap_zentra.emulator.processes import CommandError, handled, run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from typing_extensions import Unpack
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tap_zentra.emulator import Emulator
 
@@ -41,7 +39,7 @@ def group() -> None:
 @group.command(epilog=KINDS_EPILOG)
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port of this machine. 0: a free one.")
 @emulator_options
-def serve(port: int, **options: Unpack[Options]) -> int:
+def serve(port: int, **options: object) -> int:
     """Run until Ctrl-C, and tell how the tap finds it."""
     stop = threading.Event()
     with handled(lambda _number: stop.set()), _emulator(options, port) as emulator:
@@ -54,7 +52,7 @@ def serve(port: int, **options: Unpack[Options]) -> int:
 @group.command(epilog=KINDS_EPILOG, context_settings={"allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @emulator_options
-def run(command: tuple[str, ...], **options: Unpack[Options]) -> int:
+def run(command: tuple[str, ...], **options: object) -> int:
     """Run COMMAND with an emulator beside it, and end with its exit code.
 
     The command finds the emulator by the environment variables TAP_ZENTRA_API_URL, TAP_ZENTRA_AUTH_TOKEN and
@@ -93,31 +91,13 @@ def _complain(message: str) -> None:
 
 
 @contextmanager
-def _emulator(options: Options, port: int) -> Iterator[Emulator]:
+def _emulator(options: Mapping[str, Any], port: int) -> Iterator[Emulator]:
     """Run the emulator that the options describe.
 
     Raises:
         click.UsageError: The options contradict each other, or the port or the call log cannot be had.
     """
-    emulator = zentra_emulator.Emulator(
-        devices_of(options),
-        token=options["token"],
-        window=options["window"],
-        user_limit=options["user_limit"],
-        device_limit=options["device_limit"],
-        latency=options["latency"],
-        pages=options["pages"],
-        seed=options["seed"],
-        faults=options["fault"],
-        fault_rate=options["fault_rate"],
-        fault_kinds=options["fault_kinds"],
-        retry_after=options["retry_after"],
-        extend_lockouts=options["extend_lockouts"],
-        growth=options["growth"],
-        growth_interval=options["growth_interval"],
-        port=port,
-        call_log=options["call_log"],
-    )
+    emulator = zentra_emulator.Emulator(devices_of(options), port=port, **behaviour_of(options))
     with ExitStack() as running:
         try:
             running.enter_context(emulator)

@@ -1,12 +1,12 @@
-"""The options that `zentra-emulator serve` and `run` have in common, and how they are read; knows no command."""
+"""The emulator's options, each declared once: its name, type, default and meaning, for programs and for the command."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,37 +15,15 @@ from tap_zentra.emulator.faults import KINDS, PASSING_KINDS, Fault
 from tap_zentra.emulator.limits import DEVICE_LIMIT, USER_LIMIT, WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tap_zentra.emulator.devices import Device
     from tap_zentra.emulator.limits import RetryAfter
     from tap_zentra.emulator.pages import Pages
 
 GAP = re.compile(r"(?:(?P<device>.+):)?(?P<first>\d+)-(?P<last>\d+)")
-
-
-class Options(TypedDict):
-    """The options that `serve` and `run` have in common."""
-
-    devices: int
-    records: list[int]
-    interval: int
-    seed: int
-    user_limit: int
-    device_limit: int
-    window: float
-    latency: float
-    pages: Pages
-    gaps: tuple[Gap, ...]
-    growth: int
-    growth_interval: float
-    fault: tuple[Fault, ...]
-    fault_rate: float
-    fault_kinds: list[str]
-    retry_after: RetryAfter
-    extend_lockouts: bool
-    token: str
-    call_log: Path | None
+MAX_SECONDS = 86_400
+COUNT = click.IntRange(1, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -98,10 +76,107 @@ def _a_number(_ctx: click.Context, _param: click.Parameter, given: float) -> flo
     return given
 
 
-MAX_SECONDS = 86_400
-COUNT = click.IntRange(1, 1_000_000)
+def option(meaning: str, flag: str = "", **settings: object) -> dict[str, object]:
+    """Return what makes a field of `Options` an option of the command as well.
 
-OPTIONS = (
+    Args:
+        meaning: What the command says of it.
+        flag: How it is written; empty: as the field is called.
+        settings: Of `click.option`; the default is the field's unless it is among them.
+    """
+    return {"help": meaning, "flag": flag, **settings}
+
+
+def seconds(meaning: str, least: float) -> dict[str, object]:
+    """Return what makes a field an option that is a number of seconds."""
+    return option(meaning, type=click.FloatRange(least, MAX_SECONDS), callback=_a_number)
+
+
+@dataclass(eq=False, kw_only=True)
+class Options:
+    """How the service behaves, whatever devices it has; what each option means is said once, for the command too."""
+
+    user_limit: int = field(
+        default=USER_LIMIT, metadata=option("Calls that the account may make in one window.", type=COUNT)
+    )
+    device_limit: int = field(default=DEVICE_LIMIT, metadata=option("Calls for each device in one window.", type=COUNT))
+    window: float = field(
+        default=WINDOW,
+        metadata=seconds("Seconds over which calls are counted. The real service has 60; less saves waiting.", 0.001),
+    )
+    latency: float = field(default=0.0, metadata=seconds("Seconds that every answer takes.", 0))
+    pages: Pages = field(
+        default="records",
+        metadata=option(
+            "What a page of N is where records are missing: the next N records that exist, or the next N record "
+            "numbers, of which some or all may be missing.",
+            type=click.Choice(["records", "ids"]),
+        ),
+    )
+    seed: int = field(
+        default=1, metadata=option("The same number always gives the same devices, values and faults.", type=int)
+    )
+    growth: int = field(
+        default=0,
+        metadata=option(
+            "New records that every device makes in each --growth-interval while the emulator runs.",
+            type=click.IntRange(0, 1_000_000),
+        ),
+    )
+    growth_interval: float = field(default=60.0, metadata=seconds("Seconds, see --growth.", 0.01))
+    faults: Sequence[Fault] = field(
+        default=(),
+        metadata=option(
+            "Something that goes wrong, as KIND[@DEVICE][xTIMES]: '500' hits every call, '500@z6-00002' every call "
+            "for that device, '500@z6-00002x3' the first three. The kinds are below. Can be repeated.",
+            "--fault",
+            metavar="KIND[@DEVICE][xTIMES]",
+            callback=_reading(Fault.parse),
+            multiple=True,
+        ),
+    )
+    fault_rate: float = field(
+        default=0.0,
+        metadata=option(
+            "Share of all calls, from 0 to 1, on which something goes wrong by chance.",
+            type=click.FloatRange(0, 1),
+            callback=_a_number,
+        ),
+    )
+    fault_kinds: Sequence[str] = field(
+        default=PASSING_KINDS,
+        metadata=option(
+            "What goes wrong by chance, see --fault-rate: kinds of --fault, with commas.",
+            metavar="KIND[,KIND...]",
+            callback=_reading(_parse_kinds),
+            default=",".join(PASSING_KINDS),
+        ),
+    )
+    retry_after: RetryAfter = field(
+        default="none",
+        metadata=option(
+            "Whether and how a refused call (429) is told in the header Retry-After when to come again.",
+            type=click.Choice(["none", "seconds", "date"]),
+        ),
+    )
+    extend_lockouts: bool = field(
+        default=False, metadata=option("A call that is refused starts the waiting time anew.", is_flag=True)
+    )
+    token: str = field(
+        default="",
+        repr=False,
+        metadata=option("Token of the account, any text. Without: one that depends on --seed."),
+    )
+    call_log: Path | None = field(
+        default=None,
+        metadata=option(
+            "File to which one line of JSON is added for every call. The token is never in it.",
+            type=click.Path(dir_okay=False, writable=True, path_type=Path),
+        ),
+    )
+
+
+FLEET_OPTIONS = (
     click.option("--devices", type=click.IntRange(1, 99_999), default=3, help="How many data loggers the account has."),
     click.option(
         "--records",
@@ -112,87 +187,14 @@ OPTIONS = (
     ),
     click.option("--interval", type=COUNT, default=900, help="Seconds between two records of a device."),
     click.option(
-        "--seed", type=int, default=1, help="The same number always gives the same devices, values and faults."
-    ),
-    click.option("--user-limit", type=COUNT, default=USER_LIMIT, help="Calls that the account may make in one window."),
-    click.option("--device-limit", type=COUNT, default=DEVICE_LIMIT, help="Calls for each device in one window."),
-    click.option(
-        "--window",
-        type=click.FloatRange(0.001, MAX_SECONDS),
-        callback=_a_number,
-        default=WINDOW,
-        help="Seconds over which calls are counted. The real service has 60; less saves waiting.",
-    ),
-    click.option(
-        "--latency",
-        type=click.FloatRange(0, MAX_SECONDS),
-        default=0.0,
-        callback=_a_number,
-        help="Seconds that every answer takes.",
-    ),
-    click.option(
-        "--pages",
-        type=click.Choice(["records", "ids"]),
-        default="records",
-        help="What a page of N is where records are missing: the next N records that exist, or the next N "
-        "record numbers, of which some or all may be missing.",
-    ),
-    click.option(
         "--gaps",
         metavar="[DEVICE:]FIRST-LAST",
         callback=_reading(Gap.parse),
         multiple=True,
         help="Records that are missing: 200-300 for every device, z6-00002:200-300 for one. Can be repeated.",
     ),
-    click.option(
-        "--growth",
-        type=click.IntRange(0, 1_000_000),
-        default=0,
-        help="New records that every device makes in each --growth-interval while the emulator runs.",
-    ),
-    click.option(
-        "--growth-interval",
-        type=click.FloatRange(0.01, MAX_SECONDS),
-        default=60.0,
-        callback=_a_number,
-        help="Seconds, see --growth.",
-    ),
-    click.option(
-        "--fault",
-        metavar="KIND[@DEVICE][xTIMES]",
-        callback=_reading(Fault.parse),
-        multiple=True,
-        help="Something that goes wrong, as KIND[@DEVICE][xTIMES]: '500' hits every call, '500@z6-00002' every "
-        "call for that device, '500@z6-00002x3' the first three. The kinds are below. Can be repeated.",
-    ),
-    click.option(
-        "--fault-rate",
-        type=click.FloatRange(0, 1),
-        callback=_a_number,
-        default=0.0,
-        help="Share of all calls, from 0 to 1, on which something goes wrong by chance.",
-    ),
-    click.option(
-        "--fault-kinds",
-        metavar="KIND[,KIND...]",
-        callback=_reading(_parse_kinds),
-        default=",".join(PASSING_KINDS),
-        help="What goes wrong by chance, see --fault-rate: kinds of --fault, with commas.",
-    ),
-    click.option(
-        "--retry-after",
-        type=click.Choice(["none", "seconds", "date"]),
-        default="none",
-        help="Whether and how a refused call (429) is told in the header Retry-After when to come again.",
-    ),
-    click.option("--extend-lockouts", is_flag=True, help="A call that is refused starts the waiting time anew."),
-    click.option("--token", default="", help="Token of the account, any text. Without: one that depends on --seed."),
-    click.option(
-        "--call-log",
-        type=click.Path(dir_okay=False, writable=True, path_type=Path),
-        help="File to which one line of JSON is added for every call. The token is never in it.",
-    ),
 )
+"""Options of the command alone: programs make their devices themselves."""
 
 
 KINDS_EPILOG = "\b\nWhat can go wrong (--fault, --fault-kinds):\n" + "\n".join(
@@ -202,13 +204,22 @@ KINDS_EPILOG = "\b\nWhat can go wrong (--fault, --fault-kinds):\n" + "\n".join(
 
 def emulator_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command all these options."""
-    for option in reversed(OPTIONS):
-        command = option(command)
+    for one in reversed(fields(Options)):
+        settings = {"default": one.default, **one.metadata}
+        flag = settings.pop("flag") or f"--{one.name.replace('_', '-')}"
+        command = click.option(flag, one.name, **settings)(command)
+    for decorate in reversed(FLEET_OPTIONS):
+        command = decorate(command)
     return command
 
 
-def devices_of(options: Options) -> list[Device]:
-    """Return the fleet that the options describe.
+def behaviour_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the command's options that say how the service behaves, as `Emulator` takes them."""
+    return {one.name: options[one.name] for one in fields(Options)}
+
+
+def devices_of(options: Mapping[str, Any]) -> list[Device]:
+    """Return the fleet that the command's options describe.
 
     Raises:
         click.UsageError: A fault or a gap is that of a device that is not in the fleet, or the first record
@@ -219,7 +230,7 @@ def devices_of(options: Options) -> list[Device]:
     except OverflowError:
         raise click.UsageError("So many --records at such an --interval began before the calendar.") from None
     known = {device.device_sn for device in devices}
-    named = {fault.device_sn for fault in options["fault"]} | {gap.device_sn for gap in options["gaps"]}
+    named = {fault.device_sn for fault in options["faults"]} | {gap.device_sn for gap in options["gaps"]}
     unknown = sorted(device_sn for device_sn in named if device_sn and device_sn not in known)
     if unknown:
         last = devices[-1].device_sn

@@ -140,7 +140,7 @@ class Report:
         now = self._now().timestamp()
         seconds = self._clock() - self._started
         header = ("device", "state", "readings", "mrids", "newest reading (UTC)", "age", "calls", "waited", "")
-        for line in aligned([header, *(self._row(device, now) for device in self._devices)]):
+        for line in _table([header, *(self._row(device, now) for device in self._devices)]):
             self._logger.info("%s", line)
         outcomes = [device.outcome for device in self._devices]
         self._logger.info(
@@ -229,10 +229,11 @@ class Report:
         )
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of a table as lines whose columns stand below each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    # Here, because it is needed once, at the end, and every run has to start.
+    from tabulate import tabulate  # noqa: PLC0415
+
+    return [line.rstrip() for line in tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines()]
 
 
 def _state(device: DeviceProgress) -> str:

@@ -156,8 +156,8 @@ def test_a_table_is_markdown_and_marks_what_was_missed() -> None:
     assert str(table).splitlines() == [
         "### Speed",
         "",
-        "| what | ratio             |",
-        "| ---- | ----------------- |",
-        "| one  | 1.04              |",
-        "| two  | **1.06** (missed) |",
+        "| what   | ratio             |",
+        "|--------|-------------------|",
+        "| one    | 1.04              |",
+        "| two    | **1.06** (missed) |",
     ]

@@ -73,7 +73,7 @@ def test_target_duckdb_loses_data(loaders: dict[str, Destination], runs: list[Me
 
 def test_the_table_names_every_loader_in_its_version(loaders: dict[str, Destination]) -> None:
     """docs/loaders.md, which `python -m tools.loaders` writes, is about the versions that are tested."""
-    table = (PROJECT / "docs" / "tools.loaders.md").read_text(encoding="utf-8")
+    table = (PROJECT / "docs" / "loaders.md").read_text(encoding="utf-8")
 
     assert [name for name, loader in loaders.items() if f"| {name} | {loader.version} |" not in table] == []
 

@@ -44,7 +44,7 @@ class Pipeline:
     @property
     def log(self) -> Path:
         """Where Meltano's words go."""
-        return self.project / ".meltano" / "tools.demo.log"
+        return self.project / ".meltano" / "demo.log"
 
     @property
     def installed(self) -> bool:

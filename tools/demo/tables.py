@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from numbers import Number
 from typing import TYPE_CHECKING
 
+from tabulate import tabulate
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -62,17 +64,9 @@ class Load:
 def aligned(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
     """A table as text, columns of numbers to the right, all else to the left."""
     texts = [[_text(cell) for cell in line] for line in lines]
-    columns = list(zip(header, *texts, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    to_right = [all(isinstance(line[place], Number | None) for line in lines) for place in range(len(header))]
-    rows = [header, ["-" * width for width in widths], *texts]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, to_right, strict=True)
-        ).rstrip()
-        for row in rows
-    )
+    numbers = [all(isinstance(line[place], Number | None) for line in lines) for place in range(len(header))]
+    aligns = ["right" if is_number and lines else "left" for is_number in numbers]
+    return tabulate(texts, header, tablefmt="simple", disable_numparse=True, colalign=aligns)
 
 
 def _text(cell: object) -> str:

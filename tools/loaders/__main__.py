@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tabulate import tabulate
+
 from tools.loaders.check import check
 from tools.loaders.environments import Environments
 from tools.loaders.kinds import destinations
@@ -25,17 +27,16 @@ Made by `.venv/bin/python -m tools.loaders`, which sends the tap's output throug
 new after it. Then it reads back what is stored and compares it, value by value. Finally it sends the backfill once
 more, as a run does that repeats one that was cut off.
 
-| loader | version | rows sent | rows found | values equal | rows that come again | verdict |
-|---|---|---|---|---|---|---|
 """
+COLUMNS = ("loader", "version", "rows sent", "rows found", "values equal", "rows that come again", "verdict")
 
 
-def line(finding: Finding) -> str:
-    """One loader's line of the table."""
+def row(finding: Finding) -> tuple[str, ...]:
+    """One loader's row of the table."""
     verdict = "**loses data: do not use it**" if finding.loses else finding.note
     if finding.loses and not any(finding.exit_codes):
         verdict += " (and says that all is well)"
-    cells = (
+    return (
         finding.name,
         finding.version,
         f"{finding.sent:,}",
@@ -44,7 +45,6 @@ def line(finding: Finding) -> str:
         finding.repeated,
         verdict,
     )
-    return f"| {' | '.join(cells)} |\n"
 
 
 def findings() -> Sequence[Finding]:
@@ -61,7 +61,7 @@ def findings() -> Sequence[Finding]:
 
 
 if __name__ == "__main__":
-    page = HEAD + "".join(map(line, findings()))
+    page = HEAD + tabulate(map(row, findings()), COLUMNS, tablefmt="github", disable_numparse=True) + "\n"
     (PROJECT / "docs").mkdir(exist_ok=True)
-    (PROJECT / "docs" / "tools.loaders.md").write_text(page, encoding="utf-8")
+    (PROJECT / "docs" / "loaders.md").write_text(page, encoding="utf-8")
     print(page)  # noqa: T201 - what the command is for

@@ -14,16 +14,16 @@ def test_numbers_stand_to_the_right_and_all_else_to_the_left() -> None:
     lines = [("Air Temperature", 1, Decimal("17.4"), "°C"), ("Lightning Activity", 12000, None, None)]
 
     assert aligned(("measurement", "port", "value", "units"), lines).splitlines() == [
-        "measurement           port  value  units",
-        "------------------  ------  -----  -----",
-        "Air Temperature          1   17.4  °C",
-        "Lightning Activity  12,000      -  -",
+        "measurement           port    value  units",
+        "------------------  ------  -------  -------",
+        "Air Temperature          1     17.4  °C",
+        "Lightning Activity  12,000        -  -",
     ]
 
 
 def test_a_table_without_lines_is_its_header() -> None:
     """Nothing to show is no error."""
-    assert aligned(("a", "bb"), []) == "a  bb\n-  --"
+    assert aligned(("a", "bb"), []) == "a    bb\n---  ----"
 
 
 def test_a_load_shows_each_device_and_all() -> None:
