@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from tap_zentra.emulator import Answer, Device, Emulator, Fault, Request
+from tap_zentra.emulator import Device, Emulator, Fault, Request, Response
 from tap_zentra.v4.readings import READINGS_KEY
 from tools.environment import environment_without
 
@@ -133,7 +133,7 @@ class Gate:
         self._lock = threading.Lock()
         self._calls = 0
 
-    def __call__(self, request: Request) -> Answer:
+    def __call__(self, request: Request) -> Response:
         """Return the right answer, maybe after the gate was opened."""
         with self._lock:
             self._calls += 1

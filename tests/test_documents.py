@@ -62,3 +62,21 @@ def test_meltano_knows_every_setting(name: str) -> None:
     assert setting.get("value") == schema.get("default")
     assert setting.get("sensitive", False) == schema.get("secret", False)
     assert [option["value"] for option in setting.get("options", [])] == schema.get("enum", [])
+
+
+def test_the_justfile_runs_the_tests_as_the_readme_does() -> None:
+    """What is run stands in two places; both say the same."""
+    found = re.search(r"<!-- command: test -->\n```sh\n.*?\.uv/bin/uv run (.*?)\n```", README, re.DOTALL)
+    assert found is not None
+    justfile = (PROJECT / "justfile").read_text(encoding="utf-8")
+    filled = justfile.replace("{{ run }}", "--quiet --all-extras").replace(" {{ arguments }}", "")
+
+    assert f"\n    {found[1]}\n" in filled
+
+
+def test_contributing_names_only_recipes_that_there_are() -> None:
+    """Each `just NAME` can be run."""
+    contributing = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    recipes = re.findall(r"^(\w[\w-]*)[^:=\n]*:(?!=)", (PROJECT / "justfile").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert set(re.findall(r"^just ([\w-]+)", contributing, re.MULTILINE)) <= set(recipes)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tap_zentra.emulator.devices import Device, fleet
 from tap_zentra.emulator.faults import Fault
-from tap_zentra.emulator.messages import Answer, Request
+from tap_zentra.emulator.messages import Request, Response
 from tap_zentra.emulator.sensors import PROFILE_STATION, STANDARD_STATION
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 __all__ = [
     "PROFILE_STATION",
     "STANDARD_STATION",
-    "Answer",
     "Call",
     "Device",
     "Emulator",
     "Fault",
     "Request",
+    "Response",
     "fleet",
 ]
 

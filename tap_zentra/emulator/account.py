@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Self, TextIO
 
     from tap_zentra.emulator.devices import Device
-    from tap_zentra.emulator.messages import Answer, Request
+    from tap_zentra.emulator.messages import Request, Response
 
 TOKEN_DIGITS = 40
 
@@ -163,7 +163,7 @@ class Emulator(Options):
         with self._happened:
             self._happened.wait_for(condition)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         """Return the right answer to a call, without limits and faults, for faults that alter it."""
         return self._service.answer(request)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tap_zentra.emulator.chance import fraction
-from tap_zentra.emulator.messages import Answer, Delivery, Request, error
+from tap_zentra.emulator.messages import Delivery, Request, Response, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ ELSEWHERE = "https://zentracloud.invalid/"
 """Of a domain that never exists (RFC 2606), so that a client that follows sends nothing to anybody."""
 
 CANNED: Final = {
-    "500": Answer(500, BROKEN, "text/html"),
-    "503": Answer(503, MAINTENANCE, "text/html"),
-    "html": Answer(200, MAINTENANCE, "text/html"),
+    "500": Response(500, BROKEN, "text/html"),
+    "503": Response(503, MAINTENANCE, "text/html"),
+    "html": Response(200, MAINTENANCE, "text/html"),
     "401": error(401, "Invalid token."),
     "403": error(403, "You do not have permission to perform this action."),
     "404": error(404, "Not found."),
-    "redirect": Answer(302, b"", "text/html", {"Location": ELSEWHERE}),
+    "redirect": Response(302, b"", "text/html", {"Location": ELSEWHERE}),
 }
 """Faults with an answer of their own."""
 
@@ -76,7 +76,7 @@ class Fault:
         ValueError: There is no such kind, or a number is too small.
     """
 
-    kind: str | Callable[[Request], Answer]
+    kind: str | Callable[[Request], Response]
     device_sn: str | None = None
     times: int | None = None
     seconds: int | None = None

@@ -44,7 +44,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """An answer before it is sent.
 
     Attributes:
@@ -64,6 +64,6 @@ class Answer:
     records: int = 0
 
 
-def error(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Answer:
+def error(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error as the service words it: `{"detail": "…"}`."""
-    return Answer(status, msgspec.json.encode({"detail": detail}), headers=headers or {})
+    return Response(status, msgspec.json.encode({"detail": detail}), headers=headers or {})

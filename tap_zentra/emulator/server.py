@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from tap_zentra.emulator.bodies import PARAMETERS
-from tap_zentra.emulator.messages import Answer, Request
+from tap_zentra.emulator.messages import Request, Response
 from tap_zentra.emulator.service import CONTROL_ADDRESS
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Server:
         self._on_call(_record(call, answer, reception.injected))
         return await self._deliver(request, answer)
 
-    async def _deliver(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+    async def _deliver(self, request: web.Request, answer: Response) -> web.StreamResponse:
         if answer.delivery == "whole":
             return web.Response(
                 status=answer.status,
@@ -188,7 +188,7 @@ class _NotingSelector(selectors.DefaultSelector):
         return super().select(timeout)
 
 
-async def _cut(request: web.Request, answer: Answer) -> web.StreamResponse:
+async def _cut(request: web.Request, answer: Response) -> web.StreamResponse:
     """Send half of the body."""
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     response.content_type = answer.content_type
@@ -213,7 +213,7 @@ def _reset(request: web.Request) -> None:
     transport.abort()
 
 
-def _record(call: Request, answer: Answer, injected: str | None) -> Call:
+def _record(call: Request, answer: Response, injected: str | None) -> Call:
     return Call(
         arrived=call.arrived,
         path=call.path,

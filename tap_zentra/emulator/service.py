@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tap_zentra.emulator.bodies import csv_body, df_body, json_body
 from tap_zentra.emulator.env_model import model_body
 from tap_zentra.emulator.faults import CANNED, DELIVERIES, Fault, Faults
-from tap_zentra.emulator.messages import Answer, Request, error
+from tap_zentra.emulator.messages import Request, Response, error
 from tap_zentra.emulator.pages import Pages, page
 from tap_zentra.emulator.query import BadRequestError, ModelQuery, ReadingsQuery
 
@@ -35,7 +35,7 @@ class Reception(NamedTuple):
         injected: The kind of fault that hits it, None without.
     """
 
-    answer: Callable[[], Answer]
+    answer: Callable[[], Response]
     injected: str | None = None
 
 
@@ -95,18 +95,18 @@ class Service:
             return Reception(self._injected(fault, request), fault.name)
         return Reception(lambda: self.answer(request))
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         """Return the right answer to a call that is allowed, without limits and faults."""
         try:
             device = self._device(request)
             if request.path in ENV_MODEL:
                 query = ModelQuery.parse(request.params)
-                return Answer(body=model_body(device, self._seed, query))
+                return Response(body=model_body(device, self._seed, query))
             return self._readings(device, ReadingsQuery.parse(request.params), request)
         except BadRequestError as problem:
             return error(problem.status, problem.detail)
 
-    def _unauthorized(self, request: Request) -> Answer | None:
+    def _unauthorized(self, request: Request) -> Response | None:
         if not request.authorization:
             return error(401, "Authentication credentials were not provided.")
         expected = f"Token {self._token}".encode()
@@ -114,13 +114,13 @@ class Service:
             return error(401, "Invalid token.")
         return None
 
-    def _over_limit(self, request: Request) -> Answer | None:
+    def _over_limit(self, request: Request) -> Response | None:
         refusal = self._limits.admit(request.device_sn, request.arrived + self._skipped, late=request.late)
         if refusal is None:
             return None
         return error(429, refusal.detail, refusal.headers(self._retry_after, request.time))
 
-    def _injected(self, fault: Fault, request: Request) -> Callable[[], Answer]:
+    def _injected(self, fault: Fault, request: Request) -> Callable[[], Response]:
         kind = fault.kind
         if not isinstance(kind, str):
             return lambda: kind(request)
@@ -131,7 +131,7 @@ class Service:
         lockout = self._lock(fault, request)
         return lambda: lockout
 
-    def _lock(self, fault: Fault, request: Request) -> Answer:
+    def _lock(self, fault: Fault, request: Request) -> Response:
         seconds = fault.seconds or math.ceil(self._window)
         device_sn = None if fault.kind == "lockout-account" else request.device_sn
         refusal = self._limits.lock(device_sn, seconds, request.arrived + self._skipped)
@@ -149,12 +149,12 @@ class Service:
             raise BadRequestError(403, "You do not have permission to perform this action.")
         return device
 
-    def _readings(self, device: Device, query: ReadingsQuery, request: Request) -> Answer:
+    def _readings(self, device: Device, query: ReadingsQuery, request: Request) -> Response:
         if query.output_format == "df":
             query = replace(query, start_mrid=None)
         mrids = page(device, query, self._pages)
         if query.output_format == "csv":
             body = csv_body(device, self._seed, query, mrids)
-            return Answer(body=body, content_type="text/csv", records=len(mrids))
+            return Response(body=body, content_type="text/csv", records=len(mrids))
         write = df_body if query.output_format == "df" else json_body
-        return Answer(body=write(device, self._seed, query, mrids, request), records=len(mrids))
+        return Response(body=write(device, self._seed, query, mrids, request), records=len(mrids))

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tap_zentra.emulator import Answer, Device, Fault, Request
+from tap_zentra.emulator import Device, Fault, Request, Response
 from tap_zentra.emulator.faults import Faults
 from tap_zentra.emulator.limits import CallLimits
 from tap_zentra.emulator.service import Reception, Service
@@ -68,7 +68,7 @@ class Cloud:
         )
         return self.service.receive(request)
 
-    def call(self, at: float | None = None, **params: object) -> Answer:
+    def call(self, at: float | None = None, **params: object) -> Response:
         """Return the answer to a call of `get_readings`."""
         return self.receive(params, at=at).answer()
 
@@ -103,6 +103,6 @@ class Page:
         return list(*orders)
 
 
-def detail(answer: Answer) -> str:
+def detail(answer: Response) -> str:
     """Return the service's words for an error."""
     return str(json.loads(answer.body)["detail"])

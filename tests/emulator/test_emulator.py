@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tap_zentra.emulator import Answer, Call, Device, Emulator, Fault, Request
+from tap_zentra.emulator import Call, Device, Emulator, Fault, Request, Response
 from tests.support import PATIENCE
 
 if TYPE_CHECKING:
@@ -195,10 +195,10 @@ def test_a_function_can_alter_the_right_answer(client: requests.Session) -> None
     """Such as a service that lags behind itself and tells an older newest record."""
     with Emulator(DEVICES) as emulator:
 
-        def lag(request: Request) -> Answer:
+        def lag(request: Request) -> Response:
             body = json.loads(emulator.answer(request).body)
             body["pagination"]["max_mrid"] -= 1
-            return Answer(body=json.dumps(body).encode(), records=3)
+            return Response(body=json.dumps(body).encode(), records=3)
 
         emulator.fail(Fault(lag, "z6-00002"))
         answer = get(client, emulator, device_sn="z6-00002").json()

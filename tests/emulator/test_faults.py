@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tap_zentra.emulator import Answer, Device, Fault
+from tap_zentra.emulator import Device, Fault, Response
 from tap_zentra.emulator.faults import KINDS, Faults
 from tests.emulator.support import Cloud, detail
 
@@ -134,7 +134,7 @@ def test_a_refused_call_does_not_use_up_a_fault() -> None:
 
 def test_a_function_can_answer_in_the_services_place() -> None:
     """For hostile bodies; its call costs what any other does."""
-    fault = Fault(lambda request: Answer(body=f"[{request.params['per_page']}]".encode()), "z6-1", 1)
+    fault = Fault(lambda request: Response(body=f"[{request.params['per_page']}]".encode()), "z6-1", 1)
     cloud = Cloud(DEVICES, faults=[fault])
 
     reception = cloud.receive({"device_sn": "z6-1", "per_page": 7}, at=0.0)

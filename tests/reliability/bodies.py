@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tap_zentra.emulator import Answer
+from tap_zentra.emulator import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +32,11 @@ class Bad:
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
 
-    def answer(self, right: bytes) -> Answer:
+    def answer(self, right: bytes) -> Response:
         """Return the answer in place of the right one."""
         spoilt = self.spoil(json.loads(right))
         body = spoilt if isinstance(spoilt, bytes) else json.dumps(spoilt).encode()
-        return Answer(self.status, body, headers=dict(self.headers))
+        return Response(self.status, body, headers=dict(self.headers))
 
 
 def first_entry(body: Body) -> dict[str, Any]:

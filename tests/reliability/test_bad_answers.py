@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_zentra.emulator import Answer, Device, Emulator, Fault, Request
+from tap_zentra.emulator import Device, Emulator, Fault, Request, Response
 from tests.reliability.bodies import BODIES, RIGHT, Bad
 from tests.support import Run, Tap, bookmarks, emulators, held
 
@@ -36,10 +36,10 @@ class Attack:
         return lines[-1] if lines else None
 
 
-def second_page(emulator: Emulator, bad: Bad) -> Callable[[Request], Answer]:
+def second_page(emulator: Emulator, bad: Bad) -> Callable[[Request], Response]:
     """Return the fault that spoils every answer to the second page of a device."""
 
-    def answer(request: Request) -> Answer:
+    def answer(request: Request) -> Response:
         right = emulator.answer(request)
         return bad.answer(right.body) if request.params["start_mrid"] == f"{PAGE_SIZE + 1}" else right
 

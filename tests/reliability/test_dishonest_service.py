@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tap_zentra.emulator import Answer, Device, Emulator, Fault, Request
+from tap_zentra.emulator import Device, Emulator, Fault, Request, Response
 from tap_zentra.v4.pagination import EMPTY_PAGES_IN_A_ROW, MridPaginator, NoProgressError
 from tests.support import TOKEN, Tap, bookmarks, held
 
@@ -18,11 +18,11 @@ Emulate = Callable[..., Emulator]
 Spoil = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def spoilt(emulator: Emulator, spoil: Spoil) -> Callable[[Request], Answer]:
+def spoilt(emulator: Emulator, spoil: Spoil) -> Callable[[Request], Response]:
     """Return the fault that changes every right answer."""
 
-    def answer(request: Request) -> Answer:
-        return Answer(body=json.dumps(spoil(json.loads(emulator.answer(request).body))).encode())
+    def answer(request: Request) -> Response:
+        return Response(body=json.dumps(spoil(json.loads(emulator.answer(request).body))).encode())
 
     return answer
 
@@ -63,7 +63,7 @@ def test_a_service_that_cuts_pages_shorter_loses_nothing(emulate: Emulate, tap: 
     """When it allows fewer records than asked for, an empty page is skipped by what it allows."""
     emulator = emulate(Device("z6-00001", records=120, gaps=((11, 33), (50, 94))), pages="ids", device_limit=100)
 
-    def five_at_most(request: Request) -> Answer:
+    def five_at_most(request: Request) -> Response:
         return emulator.answer(replace(request, params={**request.params, "per_page": "5"}))
 
     emulator.fail(Fault(five_at_most))
@@ -91,7 +91,7 @@ def test_empty_pages_without_end_come_to_an_end() -> None:
 def test_a_body_of_hundreds_of_megabytes(megabytes: int, words: str, emulate: Emulate, tap: Tap) -> None:
     """Up to a bound it is read like any other; beyond, its device fails."""
     emulator = emulate(Device("z6-00001", records=5))
-    emulator.fail(Fault(lambda request: Answer(body=emulator.answer(request).body + megabytes * 2**20 * b" ")))
+    emulator.fail(Fault(lambda request: Response(body=emulator.answer(request).body + megabytes * 2**20 * b" ")))
 
     run = tap.sync(emulator)
 
@@ -122,8 +122,10 @@ def test_a_service_that_echoes_the_token_gets_it_nowhere(emulate: Emulate, tap: 
     devices = [Device(f"z6-{number:05}", records=3) for number in range(len(answers))]
     emulator = emulate(*devices, device_limit=10)
 
-    def echo(status: int, text: Callable[[bytes, bytes], bytes]) -> Callable[[Request], Answer]:
-        return lambda request: Answer(status, text(emulator.answer(request).body, request.params["device_sn"].encode()))
+    def echo(status: int, text: Callable[[bytes, bytes], bytes]) -> Callable[[Request], Response]:
+        return lambda request: Response(
+            status, text(emulator.answer(request).body, request.params["device_sn"].encode())
+        )
 
     for device, (status, text) in zip(devices, answers, strict=True):
         emulator.fail(Fault(echo(status, text), device.device_sn, 2))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_zentra.emulator import Answer, Device, Emulator, Fault, Request, fleet
+from tap_zentra.emulator import Device, Emulator, Fault, Request, Response, fleet
 from tap_zentra.emulator.faults import KINDS, PASSING_KINDS
 from tests.in_process import sync
 from tests.support import HOUR, PATIENCE, TAP, TOKEN, Run, Tap, bookmarks, environment, held
@@ -101,11 +101,11 @@ def test_a_token_that_is_taken_back_in_the_middle_ends_the_run(emulate: Emulate,
     emulator = emulate(Device("z6-00001", records=100), faults=[])
     answered: list[str] = []
 
-    def third_is_refused(request: Request) -> Answer:
+    def third_is_refused(request: Request) -> Response:
         answered.append(request.params["start_mrid"])
         if len(answered) < 3:
             return emulator.answer(request)
-        return Answer(401, b'{"detail": "Invalid token."}')
+        return Response(401, b'{"detail": "Invalid token."}')
 
     emulator.fail(Fault(third_is_refused))
 
@@ -187,7 +187,7 @@ DETAILS = ("", "Lock out expires in 0 seconds.", "Lock out expires in 99999 seco
 def test_lock_outs_of_every_form_are_waited_for(emulate: Emulate, tap: Tap) -> None:
     """Whatever header and text say, the wait is bounded, nothing is lost, and it is no failed attempt."""
     lock_outs = [
-        Answer(429, json.dumps({"detail": detail}).encode(), headers=headers)
+        Response(429, json.dumps({"detail": detail}).encode(), headers=headers)
         for headers in HEADERS.values()
         for detail in DETAILS
     ]
@@ -217,7 +217,7 @@ def test_lock_outs_that_early_calls_extend_come_to_an_end(emulate: Emulate, tap:
 def test_a_device_that_is_locked_out_for_ever_is_named(emulate: Emulate, tap: Tap) -> None:
     """A run ends even if a device's lock-out never does."""
     emulator = emulate(*two_devices(), device_limit=100, window=0.02)
-    emulator.fail(Fault(lambda _: Answer(429, b"{}"), "z6-00001"))
+    emulator.fail(Fault(lambda _: Response(429, b"{}"), "z6-00001"))
 
     run = tap.sync(emulator, call_limit_window=0.02)
 
@@ -280,9 +280,9 @@ def test_a_service_that_goes_down_for_good_leaves_what_was_read(emulate: Emulate
     emulator = emulate(*(Device(f"z6-{number:05}", records=100) for number in range(4)), device_limit=20)
     calls: list[Request] = []
 
-    def down_after_nine(request: Request) -> Answer:
+    def down_after_nine(request: Request) -> Response:
         calls.append(request)
-        return emulator.answer(request) if len(calls) < 10 or len(calls) > 17 else Answer(503, b"down")
+        return emulator.answer(request) if len(calls) < 10 or len(calls) > 17 else Response(503, b"down")
 
     emulator.fail(Fault(down_after_nine))
 
@@ -302,9 +302,9 @@ def test_a_service_that_comes_back_after_two_minutes_loses_nothing(emulate: Emul
     emulator = emulate(*two_devices(), window=0.5)
     began: list[float] = []
 
-    def down_for_two_windows(request: Request) -> Answer:
+    def down_for_two_windows(request: Request) -> Response:
         began.append(request.arrived)
-        return Answer(503, b"down") if request.arrived < began[0] + 1.0 else emulator.answer(request)
+        return Response(503, b"down") if request.arrived < began[0] + 1.0 else emulator.answer(request)
 
     emulator.fail(Fault(down_for_two_windows))
 

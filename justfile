@@ -1,0 +1,57 @@
+# What people who work in the repository run. `just` lists it; `just NAME` runs it.
+# just is on the package index as well: `uv tool install rust-just`, or `uvx --from rust-just just NAME`.
+
+uv := if path_exists(".uv/bin/uv") == "true" { ".uv/bin/uv" } else { "uv" }
+run := uv + " run --quiet --all-extras"
+
+# List what there is
+[private]
+default:
+    @{{ just_executable() }} --list --unsorted
+
+# All tests, as in the README; arguments go to pytest
+test *arguments:
+    {{ run }} --group test pytest -n 2 {{ arguments }}
+
+# Tests without Meltano, PostgreSQL and what others wrote
+test-alone *arguments:
+    {{ run }} --group test pytest -n 2 -m "not warehouse" {{ arguments }}
+
+# The long forms of the attacks: an hour (docs/reliability.md)
+test-long *arguments:
+    {{ run }} --group test pytest -m long {{ arguments }}
+
+# Lint, and whether the code is formatted
+lint:
+    {{ run }} --group lint ruff check
+    {{ run }} --group lint ruff format --check
+
+# Format the code
+format:
+    {{ run }} --group lint ruff format
+
+# Types
+types:
+    {{ run }} --group lint mypy
+
+# Speed and memory, and that no limit is broken; `--quick` takes a minute
+bench *arguments:
+    {{ run }} --group test python -m benchmarks {{ arguments }}
+
+# How many changed programs the tests notice: some minutes
+mutants *arguments:
+    {{ run }} --group mutation python -m benchmarks.mutants {{ arguments }}
+
+# Check all loaders, and write docs/loaders.md
+loaders:
+    {{ run }} --group test python -m tools.loaders
+
+# Build the wheel into a folder, install it alone, and ask it what it is
+wheel folder="dist":
+    rm -f {{ folder }}/*.whl
+    {{ uv }} build --quiet --wheel --out-dir {{ folder }}
+    {{ uv }} run --quiet --isolated --no-project --with {{ folder }}/*.whl tap-zentra --about --format=markdown
+
+# All that CI runs, from a clean clone
+ci:
+    .ci/run
