@@ -94,7 +94,7 @@ class Pipeline:
             wait_until_stored()
             processes = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
             self._part(part, processes).send_signal(number)
-        # What a killed run leaves behind drains on its own.
+        # What a killed run leaves behind drains by itself.
         _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
         assert alive == []
         process.wait()

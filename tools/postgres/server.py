@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING
 
 import psutil
@@ -185,6 +185,8 @@ class Warehouse:
         if _serves(pid, self._data):
             _run(user.command("pg_ctl", "stop", "-w", "-m", "fast", "-D", self._data))
         else:
+            # What a killed server has started ends by itself, and until then would keep the next one from starting.
+            psutil.wait_procs(_servers_in(self._data), timeout=STOP_TIMEOUT)
             # PostgreSQL would take another process of this user, with the number used again, for the server.
             self._pid_file.unlink(missing_ok=True)
 
@@ -258,6 +260,16 @@ def _serves(pid: int, data: Path) -> bool:
         return str(data) in psutil.Process(pid).cmdline()
     except psutil.Error:
         return False
+
+
+def _servers_in(data: Path) -> list[psutil.Process]:
+    """Return all processes of servers, also of those whose first process is gone."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.name() == "postgres" and process.cwd() == str(data.resolve()):
+                found.append(process)
+    return found
 
 
 def _hand_over(data: Path, uid: int) -> None:

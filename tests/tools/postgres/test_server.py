@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -15,8 +17,6 @@ from tools.postgres.server import Warehouse, WarehouseInUseError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import psutil
 
     Servers = Callable[[Path], list[psutil.Process]]
 
@@ -132,6 +132,34 @@ def test_a_killed_server_starts_again(folder: Path, servers: Servers) -> None:
     assert (folder / "data" / "postmaster.pid").exists()
     with Warehouse(folder, fsync=False) as warehouse:
         assert _value(warehouse, "select number from kept") == 42
+
+
+def test_what_a_killed_server_leaves_running_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL does not start while processes of the server before are there; they end by themselves, but later."""
+    with Warehouse(folder, fsync=False) as warehouse:
+        first = psutil.Process(warehouse._process.pid)  # noqa: SLF001 - to kill it
+        others = first.children(recursive=True)
+        for process in others:
+            process.suspend()
+        first.kill()
+        with pytest.raises(WarehouseError, match="ended unexpectedly"):
+            warehouse.wait()
+
+    wait = psutil.wait_procs
+
+    def resume_and_wait(*arguments: Any, **options: Any) -> Any:
+        for process in others:
+            process.resume()
+        return wait(*arguments, **options)
+
+    monkeypatch.setattr(psutil, "wait_procs", resume_and_wait)
+    try:
+        with Warehouse(folder, fsync=False) as warehouse:
+            assert _value(warehouse, "select 1") == 1
+    finally:
+        for process in others:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def test_a_pid_that_another_process_has_now_is_no_obstacle(folder: Path) -> None:
