@@ -25,7 +25,7 @@ OFFSETS = (-28800, -25200, -18000, -14400, 0, 3600, 7200, 10800)
 
 @dataclass(frozen=True)
 class Device:
-    """A data logger with its sensors, and the records that the service holds of it.
+    """A device with its sensors, and the records that the service holds of it.
 
     Attributes:
         device_sn: Serial number, such as `z6-00001`.

@@ -177,7 +177,7 @@ class Options:
 
 
 FLEET_OPTIONS = (
-    click.option("--devices", type=click.IntRange(1, 99_999), default=3, help="How many data loggers the account has."),
+    click.option("--devices", type=click.IntRange(1, 99_999), default=3, help="How many devices the account has."),
     click.option(
         "--records",
         metavar="NUMBER[,NUMBER...]",

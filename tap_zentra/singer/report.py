@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tap_zentra.calls.limits import CallLimits
-    from tap_zentra.calls.schedule import Turn
     from tap_zentra.settings import Settings
-    from tap_zentra.singer.stream import Page
+    from tap_zentra.singer.pages import DeviceProgress
 
 PROGRESS_INTERVAL = 10.0
 """Seconds between two progress lines."""
@@ -28,48 +26,6 @@ STALE = 86_400.0
 
 SUMMARY = "run summary: "
 """What the line for programs begins with; JSON follows."""
-
-
-@dataclass(eq=False)
-class DeviceProgress:
-    """What a stream has read of a device, in this run.
-
-    Attributes:
-        turn: Its place in the order of calls: calls, waits, outcome.
-        bookmark: Its bookmark; None: it has none yet.
-        newest: Moment of its newest reading, of this run or before, in seconds since 1970; None: it is not known.
-        pages: Pages that were read.
-        readings: Readings that were written.
-        mrids: Lowest and highest mrid that was read.
-        missing: Records that the service does not have although it has later ones.
-        went_back: The bookmark that the device's newest record was found to be behind; None: it was not.
-    """
-
-    turn: Turn
-    bookmark: int | None = None
-    newest: int | None = None
-    pages: int = 0
-    readings: int = 0
-    mrids: tuple[int, int] | None = None
-    missing: int = 0
-    went_back: int | None = None
-
-    def note(self, page: Page) -> None:
-        """Take note of a page that is about to be written."""
-        self.pages += 1
-        self.missing += page.missing
-        self.bookmark = page.bookmark
-        self.went_back = page.went_back
-        if page.mrids is not None:
-            known = self.mrids or page.mrids
-            self.mrids = min(known[0], page.mrids[0]), max(known[1], page.mrids[1])
-        if page.newest is not None:
-            self.newest = max(self.newest or 0, page.newest)
-
-    @property
-    def outcome(self) -> Outcome:
-        """What has become of it, should the run be over."""
-        return self.turn.outcome
 
 
 def duration(seconds: float) -> str:

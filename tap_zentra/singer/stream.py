@@ -6,7 +6,6 @@ import itertools
 import sys
 import time
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from singer_sdk import Stream
@@ -19,7 +18,8 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from tap_zentra.calls.fleet import Fleet
 from tap_zentra.calls.schedule import Outcome, Schedule
 from tap_zentra.singer.bookmarks import Bookmarks
-from tap_zentra.singer.report import DeviceProgress, Report
+from tap_zentra.singer.pages import DeviceProgress, Page
+from tap_zentra.singer.report import Report
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -56,30 +56,7 @@ class SyncFailedError(FatalSyncError):
         self.lines = lines
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page of a device, decoded and found to be in order.
-
-    Attributes:
-        records: Makes the records that it holds.
-        bookmark: The device's bookmark once the page has been written; None: it has none yet.
-        mrids: Lowest and highest mrid of what is kept of it; None: nothing is.
-        newest: Moment of the newest reading that is kept of it, in seconds since 1970; None: nothing is.
-        missing: Records that the service does not have although it has later ones.
-        warning: What a person should know of the page.
-        went_back: The bookmark that the device's newest record was found to be behind; None: it was not.
-    """
-
-    records: Callable[[], Iterator[dict[str, Any]]]
-    bookmark: int | None
-    mrids: tuple[int, int] | None = None
-    newest: int | None = None
-    missing: int = 0
-    warning: str | None = None
-    went_back: int | None = None
-
-
-class Account(Protocol):
+class StreamAccount(Protocol):
     """What the streams of an account share."""
 
     @property
@@ -91,7 +68,7 @@ class Account(Protocol):
         """Those of the account and its devices."""
 
 
-AccountType = TypeVar("AccountType", bound=Account)
+AccountType = TypeVar("AccountType", bound=StreamAccount)
 
 
 class FleetStream(Stream, Generic[AccountType]):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import typing as th
 
-from tap_zentra.singer.stream import FleetStream, Page
+from tap_zentra.singer.pages import Page
+from tap_zentra.singer.stream import FleetStream
 from tap_zentra.v4.api import Account
 from tap_zentra.v4.pagination import MridPaginator
 from tap_zentra.v4.responses import BIGGEST_MRID, decode_page, page_size, require_page_of, timestamps_by_mrid

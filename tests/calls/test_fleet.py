@@ -22,7 +22,7 @@ from tests.support import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tap_zentra.singer.stream import Page
+    from tap_zentra.singer.pages import Page
     from tap_zentra.v4.api import Api
 
 PAGE_SIZE = 10

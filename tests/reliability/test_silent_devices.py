@@ -68,7 +68,7 @@ def test_with_an_end_date_no_device_is_called_silent(emulate: Emulate, tap: Tap)
 
 
 def test_a_device_that_counts_backwards_is_named(emulate: Emulate, tap: Tap) -> None:
-    """A logger that was wiped is told of when it is noticed, in the summary too."""
+    """A device that was wiped is told of when it is noticed, in the summary too."""
     emulator = emulate(device("z6-00001", hours_ago=5), device("z6-00002", hours_ago=5))
     first = tap.sync(emulator)
     emulator.wipe("z6-00002", records=3)

@@ -66,7 +66,7 @@ class Month:
 
     Attributes:
         hours: How long it lasts.
-        swapped: A logger that is replaced by one that counts from 1.
+        swapped: A device that is replaced by one that counts from 1.
         added: One that is asked from some day on only.
         removed: One that is asked until some day only.
         renamed: One that gets another name.
@@ -123,11 +123,11 @@ class Month:
 def test_after_a_schedule_with_faults_and_changes_the_database_equals_the_fleet(
     devices: int, hours: int, hours_per_load: int, postgres: Postgres, emulate: Emulate
 ) -> None:
-    """A run every hour, 5 % faults; a logger swapped, one added, one removed, one renamed, one silent."""
-    loggers: list[Device] = [
+    """A run every hour, 5 % faults; a device swapped, one added, one removed, one renamed, one silent."""
+    small_devices: list[Device] = [
         replace(device, sensors=device.sensors[-1:]) for device in fleet(devices, records=10, interval=900)
     ]
-    emulator = emulate(*loggers, fault_rate=0.05, fault_kinds=PASSING_KINDS, device_limit=1000, window=0.05)
+    emulator = emulate(*small_devices, fault_rate=0.05, fault_kinds=PASSING_KINDS, device_limit=1000, window=0.05)
     swapped, removed, renamed, silent, *others, added = emulator.device_sns
     operator = Operator(emulator, postgres, hours_per_load, [swapped, removed, renamed, silent, *others])
 

@@ -68,7 +68,7 @@ def test_a_bookmark_is_moved_in_place() -> None:
 
 
 def test_a_bookmark_may_go_back() -> None:
-    """A wiped logger counts from the start again, and so does its bookmark."""
+    """A wiped device counts from the start again, and so does its bookmark."""
     bookmarks = Bookmarks({"partitions": [_partition("z6-1", 5000)]}, replication_key="mrid")
     bookmarks.set("z6-1", 3)
 

@@ -12,8 +12,8 @@ import pytest
 
 from tap_zentra.calls.schedule import Phase, Turn
 from tap_zentra.settings import Settings, read_settings
-from tap_zentra.singer.report import SUMMARY, DeviceProgress, Report, duration
-from tap_zentra.singer.stream import Page
+from tap_zentra.singer.pages import DeviceProgress, Page
+from tap_zentra.singer.report import SUMMARY, Report, duration
 from tap_zentra.v4.api import call_limits
 
 NOON = 1_769_860_800
@@ -248,7 +248,7 @@ def test_a_failed_device_shows_what_it_had_read(caplog: pytest.LogCaptureFixture
 
 
 def test_a_reading_of_the_future_is_not_old(caplog: pytest.LogCaptureFixture) -> None:
-    """A logger whose clock is ahead has an age of nothing, and not a negative one."""
+    """A device whose clock is ahead has an age of nothing, and not a negative one."""
     told = _Told(caplog, _device("z6-1", Phase.DONE, readings=1, mrids=(1, 1), newest=NOON + 86_400, calls=1))
     told.report.summary()
 

@@ -78,7 +78,7 @@ def test_a_bookmark_wins_over_start_date() -> None:
 
 
 def test_without_a_start_date_no_reading_is_too_old() -> None:
-    """Readings of a logger whose clock stands at 1970 are readings."""
+    """Readings of a device whose clock stands at 1970 are readings."""
     step = _reader().advance(3, _records(0, 3))
 
     assert (step.since, step.below_mrid, step.bookmark) == (0, None, 3)
@@ -146,7 +146,7 @@ def test_nothing_new_is_the_end() -> None:
 
 
 def test_a_device_without_records_is_at_its_end() -> None:
-    """`max_mrid` is null on a logger that has sent nothing yet."""
+    """`max_mrid` is null on a device that has sent nothing yet."""
     reader = _reader()
 
     assert reader.advance(None, {}) == Step()
@@ -281,7 +281,7 @@ def test_a_device_that_brings_only_empty_pages_is_given_up() -> None:
 
 
 def test_a_record_makes_empty_pages_forgotten() -> None:
-    """A logger may pause as often as it likes; only empty pages without a record among them count."""
+    """A device may pause as often as it likes; only empty pages without a record among them count."""
     reader = _reader(bookmark=0, page_size=1)
     for _ in range(1000):
         reader.advance(10**9, {})
@@ -305,7 +305,7 @@ def test_a_device_that_brings_no_record_at_all_has_a_gap() -> None:
 
 
 def test_what_comes_before_the_first_record_is_no_gap() -> None:
-    """A logger whose history begins late has lost nothing, whether empty pages show it or the first record."""
+    """A device whose history begins late has lost nothing, whether empty pages show it or the first record."""
     reader = _reader()
 
     assert reader.advance(40, {}) == Step()

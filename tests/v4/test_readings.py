@@ -185,7 +185,7 @@ def test_missing_numbers_do_not_make_a_page_slow(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("tz_offset", [-43_200, 50_400, -(2**63), 2**63 - 1])
 def test_an_offset_is_any_integer_that_a_column_holds(tz_offset: int) -> None:
-    """Loggers stand on both sides of Greenwich, and whatever a warehouse stores is passed on."""
+    """Devices stand on both sides of Greenwich, and whatever a warehouse stores is passed on."""
     assert record_with(tz_offset=tz_offset)["tz_offset"] == tz_offset
 
 

@@ -118,9 +118,9 @@ def tell() -> None:
     with Emulator(devices, window=WINDOW, latency=0.1) as service:
         values = [len(device.series) for device in devices]
         click.echo(
-            f"{len(devices)} data loggers with {min(RECORDS)} to {max(RECORDS)} records of "
+            f"{len(devices)} devices with {min(RECORDS)} to {max(RECORDS)} records of "
             f"{min(values)} to {max(values)} values each. "
-            f"One call to each logger in {WINDOW:g} s (the real service: 60 s)."
+            f"One call to each device in {WINDOW:g} s (the real service: 60 s)."
         )
         _heading("A PostgreSQL database in .warehouse")
         with (
@@ -140,7 +140,7 @@ def _load_twice(demo: Demo) -> None:
     click.echo(f"Meltano's own words are in {_shown(demo.pipeline.log)}.")
     _heading(f"First load: meltano run {TAP} {TARGET}")
     demo.load(from_start=True)
-    _heading("Second load, after the loggers have made new records")
+    _heading("Second load, after the devices have made new records")
     for device_sn, records in GROWTH.items():
         demo.service.grow(records, device_sn)
     demo.service.let_window_pass()
@@ -156,7 +156,7 @@ def _say_how_to_go_on() -> None:
     click.echo(
         f"Look into the database:\n\n  {psql}\n\n"
         f'For example, the mean water content of the soil on each day:\n\n  {psql} -c "{EXAMPLE}"\n\n'
-        "Load your own loggers, into the schema zentra of the same database:\n\n"
+        "Load your own devices, into the schema zentra of the same database:\n\n"
         "  export TAP_ZENTRA_AUTH_TOKEN=… TAP_ZENTRA_DEVICE_SNS=z6-12345,z6-12346\n"
         f"  {python} -m tools.postgres run -- {meltano} run {TAP} {TARGET}\n"
     )
