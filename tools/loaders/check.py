@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from tools.loaders.kinds import Destination
-
-Row = dict[str, Any]
+    from tools.loaders.kinds import Destination, Row
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tools.loaders.check import Row
     from tools.loaders.environments import Environments
     from tools.postgres.server import Warehouse
 
+Row = dict[str, Any]
 TABLE = "readings"
 DUCKDB = "duckdb>=1.4"
 
