@@ -1,6 +1,8 @@
 # What people who work in the repository run. `just` lists it; `just NAME` runs it.
 # just is on the package index as well: `uv tool install rust-just`, or `uvx --from rust-just just NAME`.
 
+set positional-arguments := true
+
 uv := if path_exists(".uv/bin/uv") == "true" { ".uv/bin/uv" } else { "uv" }
 run := uv + " run --quiet --all-extras"
 
@@ -11,15 +13,15 @@ default:
 
 # All tests, as in the README; arguments go to pytest
 test *arguments:
-    {{ run }} --group test pytest -n 2 {{ arguments }}
+    {{ run }} --group test pytest -n 2 "$@"
 
 # Tests without Meltano, PostgreSQL and what others wrote
 test-alone *arguments:
-    {{ run }} --group test pytest -n 2 -m "not warehouse" {{ arguments }}
+    {{ run }} --group test pytest -n 2 -m "not warehouse" "$@"
 
 # The long forms of the attacks: an hour (docs/reliability.md)
 test-long *arguments:
-    {{ run }} --group test pytest -m long {{ arguments }}
+    {{ run }} --group test pytest -m long "$@"
 
 # Lint, and whether the code is formatted
 lint:
@@ -36,11 +38,11 @@ types:
 
 # Speed and memory, and that no limit is broken; `--quick` takes a minute
 bench *arguments:
-    {{ run }} --group test python -m benchmarks {{ arguments }}
+    {{ run }} --group test python -m benchmarks "$@"
 
 # How many changed programs the tests notice: some minutes
 mutants *arguments:
-    {{ run }} --group mutation python -m benchmarks.mutants {{ arguments }}
+    {{ run }} --group mutation python -m benchmarks.mutants "$@"
 
 # Check all loaders, and write docs/loaders.md
 loaders:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -41,16 +42,13 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
     Raises:
         CommandError: It can't be run.
     """
-    running: list[subprocess.Popen[bytes]] = []
-    early: list[int] = []
+    process: subprocess.Popen[bytes] | None = None
+    too_early: list[int] = []
 
     def forward(number: int) -> None:
-        # A terminal sends Ctrl-C to the command as well.
-        if running and number == signal.SIGINT and _at_terminal():
-            return
-        if not running:
-            early.append(number)
-        for process in running:
+        if process is None:
+            too_early.append(number)
+        elif number != signal.SIGINT or not _at_terminal():  # a terminal sends Ctrl-C to the command as well
             process.send_signal(number)
 
     with handled(forward):
@@ -58,8 +56,7 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
             process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own
         except OSError as problem:
             raise CommandError(command[0], problem) from None
-        running.append(process)
-        for number in early:
+        for number in too_early:
             process.send_signal(number)
         code = process.wait()
     return 128 - code if code < 0 else code
@@ -82,7 +79,9 @@ def handled(action: Callable[[int], None]) -> Iterator[None]:
 
 def _at_terminal() -> bool:
     """Whether this program's terminal sends Ctrl-C to all that it has started."""
+    if sys.platform == "win32":
+        return os.isatty(0)
     try:
         return os.tcgetpgrp(0) == os.getpgrp()
-    except (OSError, AttributeError):
+    except OSError:
         return False

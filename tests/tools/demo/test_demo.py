@@ -54,8 +54,15 @@ def _totals(told: str) -> list[list[int]]:
     return [[int(number.replace(",", "")) for number in line.split()] for line in lines]
 
 
+def _advised_psql(told: str, project: Path, query: str) -> str:
+    advice = re.search(r"^  (\S+ -m \S+ psql)$", told, re.MULTILINE)
+    assert advice is not None
+    command = (*advice[1].split(), "-A", "-t", "-c", query)
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
+
+
 def test_two_loads_bring_everything_once_and_can_be_repeated(project: Path, home: Path) -> None:
-    """The first load brings all, the second what is new, a second demonstration the same; nothing else is left."""
+    """The first load brings all, the second what is new, a second demo the same; its advice works, nothing is left."""
     first, second = _tell(project), _tell(project)
 
     devices = fleet(len(RECORDS), RECORDS)
@@ -68,6 +75,7 @@ def test_two_loads_bring_everything_once_and_can_be_repeated(project: Path, home
     assert list(home.iterdir()) == []
     assert _processes_of(project) == []
     assert (project / "meltano.yml").read_text() == (REPOSITORY / "meltano.yml").read_text()
+    assert _advised_psql(first, project, "select count(*) from zentra_demo.readings") == f"{held + grown}\n"
 
 
 @pytest.mark.usefixtures("home")
