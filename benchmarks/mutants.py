@@ -34,7 +34,7 @@ EQUIVALENT = {
         "first_new = lowest if self.bookmark is None else max(asked.start_mrid or 1, self.bookmark + 1)",
     ): "a bookmark is at least 0, so the other number is at least 1",
     ("Schedule.__init__", "self.closed = None"): "only its truth is asked for",
-    ("Schedule.__init__", "self._answered = None"): "only its truth is asked for",
+    ("Schedule.__init__", "self._responded = None"): "only its truth is asked for",
     ("Schedule._wait", 'self._waiting[turn] = ""'): "a dictionary as an ordered set: only its keys are used",
     (
         "_token",

@@ -6,6 +6,7 @@ Dirty details of the service that are settled here: units such as `" \\u00b0C"`,
 from __future__ import annotations
 
 import functools
+import math
 import re
 import sys
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from tap_zentra.singer.pages import Page
 from tap_zentra.singer.stream import FleetStream
 from tap_zentra.v4.api import Account
 from tap_zentra.v4.pagination import MridPaginator
-from tap_zentra.v4.responses import BIGGEST_MRID, decode_page, page_size, require_page_of, timestamps_by_mrid
+from tap_zentra.v4.responses import decode_page, page_size, require_page_of, timestamps_by_mrid
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -133,7 +134,7 @@ class ReadingsReader:
         require_page_of(content, self._device_sn)
         moments = timestamps_by_mrid(content)
         step = self._paginator.advance(content.pagination.max_mrid, moments, per_page=page_size(content))
-        below = BIGGEST_MRID + 1 if step.below_mrid is None else step.below_mrid
+        below = math.inf if step.below_mrid is None else step.below_mrid
         kept = [mrid for mrid in moments if mrid < below]
         return Page(
             records=functools.partial(reading_records, content, self._device_sn, since=step.since, below_mrid=below),
@@ -170,7 +171,7 @@ class ReadingsStream(FleetStream[Account]):
 
 
 def reading_records(
-    page: ReadingsPage, device_sn: str, *, since: int = 0, below_mrid: int = BIGGEST_MRID + 1
+    page: ReadingsPage, device_sn: str, *, since: int = 0, below_mrid: float = math.inf
 ) -> Iterator[dict[str, Any]]:
     """Yield the records of stream `readings` that a page holds, in the response's order.
 

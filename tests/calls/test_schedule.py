@@ -165,6 +165,7 @@ def test_a_device_has_a_phase() -> None:
     phases.append(turn.phase)
 
     assert phases == [Phase.WAITING, Phase.CALLED, Phase.WAITING, Phase.CALLED, Phase.DONE]
+    assert turn.calls_left == 0
     assert schedule.finished
 
 
