@@ -1,10 +1,10 @@
-# What people who work in the repository run. `just` lists it; `just NAME` runs it.
-# just is on the package index as well: `uv tool install rust-just`, or `uvx --from rust-just just NAME`.
+# What people who change the code run, and CI too: `.uv/bin/uv run just` lists it, `.uv/bin/uv run just lint` runs one.
 
 set positional-arguments := true
 
-uv := if path_exists(".uv/bin/uv") == "true" { ".uv/bin/uv" } else { "uv" }
-run := uv + " run --quiet --all-extras"
+# `uv run` names itself; without it, the README's first command has installed one here.
+uv := env("UV", justfile_directory() / ".uv/bin/uv")
+run := quote(uv) + " run --quiet --all-extras"
 
 # List what there is
 [private]
@@ -51,8 +51,8 @@ loaders:
 # Build the wheel into a folder, install it alone, and ask it what it is
 wheel folder="dist":
     rm -f {{ folder }}/*.whl
-    {{ uv }} build --quiet --wheel --out-dir {{ folder }}
-    {{ uv }} run --quiet --isolated --no-project --with {{ folder }}/*.whl tap-zentra --about --format=markdown
+    {{ quote(uv) }} build --quiet --wheel --out-dir {{ folder }}
+    {{ quote(uv) }} run --quiet --isolated --no-project --with {{ folder }}/*.whl tap-zentra --about --format=markdown
 
 # All that CI runs, from a clean clone
 ci:

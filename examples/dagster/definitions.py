@@ -13,7 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = next(folder for folder in Path(__file__).resolve().parents if (folder / "meltano.yml").exists())
 ACCOUNTS = ("zentra-north", "zentra-south")  # as in accounts.meltano.yml
 TARGET = "target-postgres"
 UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
