@@ -28,7 +28,6 @@ NOTICED = {"killed", "timeout"}
 EQUIVALENT = {
     ("MridPaginator.__init__", "self._started_over = None"): "only its truth is asked for",
     ("MridPaginator.__init__", "self._doubts_date = None"): "only its truth is asked for",
-    ("MridPaginator.__init__", "self.done = None"): "only its truth is asked for",
     (
         "MridPaginator._page",
         "first_new = lowest if self.bookmark is None else max(asked.start_mrid or 1, self.bookmark + 1)",

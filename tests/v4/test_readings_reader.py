@@ -72,7 +72,8 @@ def test_a_reader_takes_pages_until_its_device_is_at_its_end() -> None:
     progress.append((reader.calls_left, reader.done))
 
     assert progress == [(math.inf, False), (1.5, False), (0, True)]
-    assert [record["mrid"] for page in (first, second) for record in page.records()] == [1, 2, 4, 5]
+    records = [record for page in (first, second) for record in page.records()]
+    assert [(record["device_sn"], record["mrid"]) for record in records] == [(DEVICE, mrid) for mrid in (1, 2, 4, 5)]
     assert (first.bookmark, first.mrids, first.newest, first.missing, first.warning) == (2, (1, 2), 1800, 0, None)
     assert (second.bookmark, second.mrids, second.newest, second.missing) == (5, (4, 5), 4500, 1)
     assert second.warning == "1 records up to mrid 5 do not exist: a gap"
@@ -93,6 +94,17 @@ def test_an_empty_page_brings_nothing() -> None:
 
     assert list(page.records()) == []
     assert (page.bookmark, page.mrids, page.newest, page.missing) == (5, None, None, 0)
+
+
+def test_a_page_is_as_long_as_the_service_says() -> None:
+    """Behind an empty page the next one is asked for, by the length that the service allows, not the one asked for."""
+    reader = _reader(bookmark=9, page_size=20)
+    page = a_page({}, 100)
+    page["pagination"]["per_page"] = 5
+
+    reader.take(as_sent(page))
+
+    assert reader.calls_left == (101 - 15) / 20
 
 
 def test_a_device_that_went_back_is_told_with_its_page() -> None:
