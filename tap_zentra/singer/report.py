@@ -202,7 +202,7 @@ def _went_back(device: DeviceProgress) -> bool:
 
 
 def _age(newest: float, now: float) -> float:
-    return max(0.0, now - newest)
+    return round(max(0.0, now - newest), 3)
 
 
 def _age_in_words(device: DeviceProgress, now: float) -> str:
