@@ -120,7 +120,15 @@ class Pipeline:
             return self.database()
         if name == "meltano":
             return processes[0]
-        return next(process for process in processes if any(word.endswith(f"/{name}") for word in process.cmdline()))
+        return next(process for process in processes if any(word.endswith(f"/{name}") for word in _command(process)))
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Return a process's command; nothing if it has just ended, as Meltano's helpers do."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _wait(event: threading.Event, process: subprocess.Popen[bytes]) -> None:
@@ -163,7 +171,8 @@ def test_a_full_disk_of_the_database_loses_nothing(pipeline: Pipeline) -> None:
     database = pipeline.database()
     # What every process of the server may write of a file: as good as a disk that is full.
     for process in (database, *database.children(recursive=True)):
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        with contextlib.suppress(ProcessLookupError):  # some serve for a moment only
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 
     assert pipeline.run() != 0
     database.kill()

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 def _servers(folder: Path) -> list[psutil.Process]:
     data = str(folder / "data")
-    return [process for process in psutil.process_iter(["cmdline"]) if data in (process.info["cmdline"] or ())]
+    found = [process for process in psutil.process_iter(["cmdline", "ppid"]) if data in (process.info["cmdline"] or ())]
+    # What a server has just started looks like itself until it has its own title.
+    servers = {process.pid for process in found}
+    return [process for process in found if process.info["ppid"] not in servers]
 
 
 @pytest.fixture

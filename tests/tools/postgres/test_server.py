@@ -138,13 +138,17 @@ def test_what_a_killed_server_leaves_running_is_waited_for(folder: Path, monkeyp
     """PostgreSQL does not start while processes of the server before are there; they end by themselves, but later."""
     with Warehouse(folder, fsync=False) as warehouse:
         first = psutil.Process(warehouse._process.pid)  # noqa: SLF001 - to kill it
-        others = first.children(recursive=True)
-        for process in others:
-            process.suspend()
+        others: list[psutil.Process] = []
+        for process in first.children(recursive=True):
+            # Some serve for a moment only, and end before they can be suspended; those that matter stay.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+                others.append(process)
         first.kill()
         with pytest.raises(WarehouseError, match="ended unexpectedly"):
             warehouse.wait()
 
+    assert others
     wait = psutil.wait_procs
 
     def resume_and_wait(*arguments: Any, **options: Any) -> Any:
