@@ -14,25 +14,6 @@ from tap_zentra.emulator.processes import run_command
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to forward")
 
-INTERRUPTED = """
-import os, signal
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-os.kill(os.getppid(), signal.SIGINT)
-os.kill(os.getppid(), signal.SIGTERM)
-signal.sigwait({signal.SIGTERM})
-raise SystemExit(signal.SIGINT in signal.sigpending())
-"""
-"""Lets its parent have a SIGINT and a SIGTERM; the exit code is 1 if both come back, and 0 if SIGTERM comes alone."""
-
-
-@pytest.mark.parametrize(("at_terminal", "forwarded"), [(False, 1), (True, 0)])
-def test_ctrl_c_reaches_the_command_once(monkeypatch: pytest.MonkeyPatch, at_terminal: int, forwarded: int) -> None:
-    """A terminal sends it to the command as well; without one it is passed on."""
-    foreground = os.getpgrp() if at_terminal else -1
-    monkeypatch.setattr(os, "tcgetpgrp", lambda _: foreground)
-
-    assert run_command([sys.executable, "-c", INTERRUPTED], os.environ) == forwarded
-
 
 def test_a_signal_that_comes_while_the_command_starts_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is passed on as soon as there is a process."""
