@@ -1,7 +1,8 @@
 """The body of a response of `get_readings` -> a page, checked; knows neither the network nor the SDK.
 
-It holds one entry for each sensor of each measurement. Two of its dirty details are settled here: the bare word `NaN`,
-and fields that nobody knows yet.
+It holds one entry for each sensor of each measurement. What is dirty in a body is settled here: the bare word `NaN`,
+characters that no target can store, and optional fields that nobody knows yet or that come in another form. What keys,
+values and paging need is checked strictly.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from tap_zentra.calls.errors import DeviceFailedError, TransientError, excerpt, one_line
+from tap_zentra.v4.pagination import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +28,7 @@ BIGGEST_MRID = 2**63 - 1
 """The largest integer that warehouses store in a column of integers."""
 
 _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=BIGGEST_MRID)]
+_Port = Annotated[int, msgspec.Meta(ge=-1, le=BIGGEST_MRID)]
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=BIGGEST_MRID)]
 _Timestamp = Annotated[int, msgspec.Meta(ge=0, le=LAST_TIMESTAMP)]
 _EXTRA = "tap-zentra: extra"
@@ -48,11 +52,12 @@ class Reading(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     timestamp_utc: _Timestamp
     mrid: _Natural
     value: int | float | None
-    error_flag: bool
+    error_flag: bool | None = None
     error_description: str | None = None
     datetime: str | None = None
     tz_offset: _Integer | None = None
     precision: _Integer | None = None
+    sub_sensor_index: _Natural | None = None
     extra: dict[str, Any] | None = msgspec.field(default=None, name=_EXTRA)
 
 
@@ -60,12 +65,13 @@ class Metadata(msgspec.Struct, forbid_unknown_fields=True):
     """What all readings of an entry share."""
 
     device_sn: str
-    port_number: _Natural
+    port_number: _Port | None = None
     device_name: str | None = None
     sensor_name: str | None = None
     sensor_sn: str | None = None
     units: str | None = None
     depth: str | None = None
+    sub_sensor_index: _Natural | None = None
     extra: dict[str, Any] | None = msgspec.field(default=None, name=_EXTRA)
 
 
@@ -92,8 +98,11 @@ class ReadingsPage(msgspec.Struct):
 
 _PAGE_DECODER = msgspec.json.Decoder(ReadingsPage)
 
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 """A character that PostgreSQL stores in no text. With one more backslash in front it is another text."""
+
+_HALF = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
+"""What may be half of a letter, as such or as an escape."""
 
 _BARE_NAN = re.compile(rb'"value"(?<!\\"value")\s*:\s*NaN\b')
 """A value that strict parsers refuse. Within a text, the first quote would have a backslash in front."""
@@ -109,21 +118,21 @@ def decode_page(body: bytes | bytearray) -> ReadingsPage:
         NotJSONError: The body is no JSON text.
         UnexpectedBodyError: A field is missing or of the wrong type; it is named.
     """
+    if b"\\u0000" in body:
+        return _decode_page_leniently(body)
     if b"NaN" in body:
         body = _BARE_NAN.sub(b'"value":null', body)
-    if b"\\u0000" in body and _NUL.search(body):
-        raise UnexpectedBodyError("the response holds what can't be stored: a text with a NUL")
     try:
         return _PAGE_DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # An unknown field, another word that is not JSON, or a fault: the slow way tells them apart.
+        # An odd field, another word that is not JSON, or a fault: the slow way tells them apart.
         return _decode_page_leniently(body)
 
 
 def _decode_page_leniently(body: bytes | bytearray) -> ReadingsPage:
-    """Decode a response that has words that JSON does not know, or fields that we do not know."""
+    """Decode a response that has words that JSON does not know, or optional fields that we do not know so."""
     try:
-        raw = json.loads(body, parse_constant=lambda _: None)
+        raw = _storable(body.decode(json.detect_encoding(body), "surrogatepass"))
     except RecursionError:
         raise UnexpectedBodyError("the response is nested too deeply") from None
     except ValueError:
@@ -131,23 +140,85 @@ def _decode_page_leniently(body: bytes | bytearray) -> ReadingsPage:
     if isinstance(raw, dict) and "data" not in raw and "detail" in raw:
         raise UnexpectedBodyError(f"the response has no data: {one_line(str(raw['detail']))}")
     try:
-        for part, known in _parts(raw):
-            _set_unknown_fields_aside(part, known)
-        # Text that no target could store (half of a surrogate pair) comes to light here.
-        msgspec.json.encode(raw)
+        for part, fields in _parts(raw):
+            _set_odd_fields_aside(part, fields)
+        msgspec.json.encode(raw)  # what can't be written is not to come to light when half a page has been
         return msgspec.convert(raw, ReadingsPage)
     except msgspec.ValidationError as error:
         raise UnexpectedBodyError(f"unexpected response format: {error}") from None
-    except (RecursionError, UnicodeEncodeError) as error:
+    except (RecursionError, OverflowError) as error:
         raise UnexpectedBodyError(f"the response holds what can't be stored: {error}") from None
 
 
-_READING_FIELDS = frozenset(Reading.__struct_encode_fields__) - {_EXTRA}
-_METADATA_FIELDS = frozenset(Metadata.__struct_encode_fields__) - {_EXTRA}
+def _storable(text: str) -> object:
+    """Return what a JSON text says, with U+FFFD for NULs and halves of letters, and null for numbers that are none.
+
+    Raises:
+        ValueError: It is no JSON text.
+    """
+    text = _NUL.sub(r"\1\\ufffd", text)
+    raw = _loads(text)
+    if not _HALF.search(text):
+        return raw
+    return _loads(
+        json.dumps(raw, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    )
 
 
-def _parts(raw: object) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
-    """Yield each metadata and reading object of a body, whatever the body is, with the fields it should have."""
+def _loads(text: str) -> object:
+    return json.loads(text, parse_constant=lambda _: None)
+
+
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_integer(value: object, least: int = -(2**63)) -> bool:
+    return value is None or (type(value) is int and least <= value <= BIGGEST_MRID)
+
+
+def _is_natural(value: object) -> bool:
+    return _is_integer(value, least=0)
+
+
+def _is_flag(value: object) -> bool:
+    return value is None or isinstance(value, bool)
+
+
+def _is_anything(_value: object) -> bool:
+    """Let a field pass whose form is checked strictly later."""
+    return True
+
+
+_Fields = Mapping[str, Callable[[object], bool]]
+
+_READING_FIELDS: _Fields = {
+    "timestamp_utc": _is_anything,
+    "mrid": _is_anything,
+    "value": _is_anything,
+    "error_flag": _is_flag,
+    "error_description": _is_text,
+    "datetime": _is_text,
+    "tz_offset": _is_integer,
+    "precision": _is_integer,
+    "sub_sensor_index": _is_natural,
+}
+_METADATA_FIELDS: _Fields = {
+    "device_sn": _is_anything,
+    "port_number": _is_anything,
+    "device_name": _is_text,
+    "sensor_name": _is_text,
+    "sensor_sn": _is_text,
+    "units": _is_text,
+    "depth": _is_text,
+    "sub_sensor_index": _is_natural,
+}
+_WHOLE_NUMBERS = ("timestamp_utc", "mrid", "port_number")
+"""Keys, which may come as 3.0 and never as "3"."""
+
+
+def _parts(raw: object) -> Iterator[tuple[dict[str, Any], _Fields]]:
+    """Yield each metadata and reading object of a body, whatever the body is, with the fields that it may have."""
     data = raw.get("data") if isinstance(raw, dict) else None
     for entries in data.values() if isinstance(data, dict) else ():
         for entry in _objects(entries):
@@ -162,34 +233,32 @@ def _objects(listed: object) -> list[dict[str, Any]]:
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
-def _set_unknown_fields_aside(part: dict[str, Any], known: frozenset[str]) -> None:
-    """Move the fields that we do not know to where the record's column `extra` takes them from."""
-    unknown = part.keys() - known
-    if unknown:
-        part[_EXTRA] = {name: part.pop(name) for name in sorted(unknown)}
+def _set_odd_fields_aside(part: dict[str, Any], fields: _Fields) -> None:
+    """Move fields that we do not know, or not in this form, to where the record's column `extra` takes them from."""
+    odd = [name for name, value in part.items() if name not in fields or not fields[name](value)]
+    if odd:
+        part[_EXTRA] = {name: part.pop(name) for name in sorted(odd)}
+    for name in _WHOLE_NUMBERS:
+        number = part.get(name)
+        if isinstance(number, float) and number.is_integer():
+            part[name] = int(number)
     value = part.get("value")
     if isinstance(value, float) and not math.isfinite(value):
         part["value"] = None  # a number too large for a float
 
 
 def require_page_of(page: ReadingsPage, device_sn: str) -> None:
-    """Refuse a page that is not what was asked for: this device's records, in ascending order.
+    """Refuse a page that is not what was asked for.
 
     Raises:
-        UnexpectedBodyError: An entry's `metadata.device_sn` is not the device that was asked for, or its readings
-            are not in the order of `sort_by=ascending`. (A page of the newest records would look like the end.)
+        UnexpectedBodyError: An entry's `metadata.device_sn` is not the device that was asked for, in whatever case.
     """
-    for measurement, entries in page.data.items():
+    for entries in page.data.values():
         for entry in entries:
-            if entry.metadata.device_sn != device_sn:
+            if entry.metadata.device_sn.casefold() != device_sn.casefold():
                 raise UnexpectedBodyError(
                     f"the response is about another device: metadata.device_sn is "
                     f"{one_line(entry.metadata.device_sn, 80)!r}"
-                )
-            mrids = [reading.mrid for reading in entry.readings]
-            if mrids != sorted(mrids):
-                raise UnexpectedBodyError(
-                    f"the response ignores sort_by=ascending: the mrids of {one_line(measurement, 80)!r}"
                 )
 
 
@@ -207,3 +276,17 @@ def timestamps_by_mrid(page: ReadingsPage) -> dict[int, int]:
         for entry in entries
         for reading in entry.readings
     }
+
+
+def order_of(page: ReadingsPage) -> Order:
+    """Return in which order the readings of a page came."""
+    entries = [entry.readings for entries in page.data.values() for entry in entries]
+    if all(_is_sorted([reading.mrid for reading in readings]) for readings in entries):
+        return Order.MRID
+    if all(_is_sorted([reading.timestamp_utc for reading in readings]) for readings in entries):
+        return Order.TIME
+    return Order.OTHER
+
+
+def _is_sorted(numbers: list[int]) -> bool:
+    return numbers == sorted(numbers)

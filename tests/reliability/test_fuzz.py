@@ -6,7 +6,8 @@ import json
 import math
 import os
 import random
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import jsonschema  # type: ignore[import-untyped]
 import msgspec
@@ -15,16 +16,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tap_zentra.emulator import STANDARD_STATION, Device, Emulator, Request
-from tap_zentra.v4.pagination import MridPaginator, NoProgressError
-from tap_zentra.v4.readings import READINGS, READINGS_KEY, reading_records
-from tap_zentra.v4.responses import (
-    NotJSONError,
-    UnexpectedBodyError,
-    decode_page,
-    require_page_of,
-    timestamps_by_mrid,
-)
+from tap_zentra.settings import read_settings
+from tap_zentra.v4.pagination import NoProgressError
+from tap_zentra.v4.readings import READINGS, READINGS_KEY, ReadingsReader
+from tap_zentra.v4.responses import NotJSONError, UnexpectedBodyError
 from tests.support import TOKEN
+
+if TYPE_CHECKING:
+    from tap_zentra.v4.api import Api
 
 ANSWERS = int(os.environ.get("RELIABILITY_FUZZ_ANSWERS", "300000"))
 SEED = int(os.environ.get("RELIABILITY_FUZZ_SEED", "1"))
@@ -53,12 +52,17 @@ def survives(body: bytes) -> bool:
 
     Whatever it is, it becomes records that a target can take, or an error of a kind with words on one line.
     """
-    reader = MridPaginator(bookmark=None, page_size=2000)
+    api = SimpleNamespace(get_readings=lambda *_, **__: body)
+    reader = ReadingsReader(
+        DEVICE_SN,
+        cast("Api", api),
+        read_settings({"auth_token": "x", "device_sns": DEVICE_SN}),
+        bookmark=None,
+        newest=None,
+        now=2_000_000_000,
+    )
     try:
-        page = decode_page(body)
-        require_page_of(page, DEVICE_SN)
-        reader.advance(page.pagination.max_mrid, timestamps_by_mrid(page))
-        records = list(reading_records(page, DEVICE_SN))
+        records = list(reader.take(reader.call(lambda: None)).records())
     except (NotJSONError, UnexpectedBodyError, NoProgressError) as error:
         words = str(error)
     else:
