@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tap_zentra.v4.places import Places
 from tap_zentra.v4.readings import reading_records
-from tap_zentra.v4.responses import decode_page
+from tap_zentra.v4.responses import decode_page, timestamps_by_mrid
 
 DEVICE = "z6-01234"
 JSON_TYPES: dict[str, set[type]] = {
@@ -71,10 +72,11 @@ def as_sent(body: object) -> bytes:
     return json.dumps(body).encode()
 
 
-def records_of(body: object, **left_out: int) -> list[dict[str, Any]]:
-    """Return the records of a page."""
-    sent = body if isinstance(body, bytes) else as_sent(body)
-    return list(reading_records(decode_page(sent), DEVICE, **left_out))
+def records_of(body: object, places: Places | None = None) -> list[dict[str, Any]]:
+    """Return the records of a page, at places that earlier pages have made known."""
+    page = decode_page(body if isinstance(body, bytes) else as_sent(body))
+    series = (places or Places()).series(page)
+    return list(reading_records(series, DEVICE, wanted=timestamps_by_mrid(page)))
 
 
 def record_with(**reading: Any) -> dict[str, Any]:

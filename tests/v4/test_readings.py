@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tap_zentra.v4.places import Places
 from tap_zentra.v4.readings import READINGS, READINGS_KEY, clean_units, iso_timestamp, reading_records
 from tap_zentra.v4.responses import (
     LAST_TIMESTAMP,
@@ -71,7 +73,7 @@ def test_a_page_without_readings_has_no_records() -> None:
     """An empty page is a page."""
     page = decode_page(as_sent(a_page({}, max_mrid=None)))
 
-    assert list(reading_records(page, DEVICE)) == []
+    assert records_of(a_page({}, max_mrid=None)) == []
     assert timestamps_by_mrid(page) == {}
     assert page.pagination.max_mrid is None
 
@@ -219,7 +221,7 @@ def test_optional_fields_may_be_missing() -> None:
             "Battery": [
                 {
                     "metadata": {"device_sn": DEVICE, "port_number": 7},
-                    "readings": [{"timestamp_utc": NOON, "mrid": 1, "value": 99, "error_flag": False}],
+                    "readings": [{"timestamp_utc": NOON, "mrid": 1, "value": 99}],
                 }
             ]
         }
@@ -229,6 +231,7 @@ def test_optional_fields_may_be_missing() -> None:
     assert {column for column, value in record.items() if value is None} == {
         "units",
         "precision",
+        "error_flag",
         "error_description",
         "local_datetime",
         "tz_offset",
@@ -285,13 +288,6 @@ def test_a_series_cut_by_a_change_of_units_is_one_sensor() -> None:
     ]
 
 
-def test_a_record_twice_in_one_entry_is_two_records() -> None:
-    """Even what should not be can't overwrite another value."""
-    records = records_of(a_page({"Water Content": [an_entry({"value": 1}, {"value": 2})]}))
-
-    assert [(record["sub_sensor_index"], record["value"]) for record in records] == [(0, 1), (1, 2)]
-
-
 TEXTS = st.sampled_from(["Water Content", "Battery", ""])
 SOME_READINGS = st.lists(
     st.fixed_dictionaries(
@@ -299,62 +295,57 @@ SOME_READINGS = st.lists(
             "mrid": st.integers(0, 3),
             "timestamp_utc": st.integers(0, 2),
             "value": st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-5, 5),
-        }
+        },
+        optional={"sub_sensor_index": st.integers(0, 2)},
     ),
     max_size=6,
 )
-ENTRIES = st.lists(st.tuples(SOME_READINGS, st.integers(0, 2)), max_size=4)
+ENTRIES = st.lists(st.tuples(SOME_READINGS, st.integers(0, 2), st.sampled_from(["", "10 cm", "20 cm"])), max_size=4)
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
-@given(data=st.dictionaries(TEXTS, ENTRIES, max_size=3), since=st.integers(0, 2), below_mrid=st.integers(0, 4))
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(data=st.dictionaries(TEXTS, ENTRIES, max_size=3))
 def test_no_record_can_overwrite_another(
-    data: dict[str, list[tuple[list[dict[str, Any]], int]]], since: int, below_mrid: int
+    data: dict[str, list[tuple[list[dict[str, Any]], int, str]]],
 ) -> None:
-    """Whatever a page holds: one record for each value, each with a key of its own, whatever is left out."""
+    """Whatever a page holds: each value is there, and each record has a key of its own."""
     body = a_page(
         {
-            measurement: [an_entry(*readings, port_number=port) for readings, port in entries]
+            measurement: [an_entry(*readings, port_number=port, depth=depth) for readings, port, depth in entries]
             for measurement, entries in data.items()
         }
     )
     records = records_of(body)
-    some = records_of(body, since=since, below_mrid=below_mrid)
-    values = [reading["value"] for entries in data.values() for readings, _ in entries for reading in readings]
-    since_then = iso_timestamp(since)
+    sent = {
+        (measurement, port, reading["mrid"], reading["timestamp_utc"], reading["value"])
+        for measurement, entries in data.items()
+        for readings, port, _ in entries
+        for reading in readings
+    }
 
-    assert values == [record["value"] for record in records]
+    assert sent == {
+        (
+            record["measurement"],
+            record["port_number"],
+            record["mrid"],
+            int(datetime.fromisoformat(record["timestamp_utc"]).timestamp()),
+            record["value"],
+        )
+        for record in records
+    }
     assert len(records) == len({tuple(record[column] for column in READINGS_KEY) for record in records})
-    assert [
-        record for record in records if record["timestamp_utc"] >= since_then and record["mrid"] < below_mrid
-    ] == some
 
 
 # What is left out
 
 
-@pytest.mark.parametrize(
-    ("left_out", "mrids"),
-    [
-        ({}, [1, 2, 3]),
-        ({"since": 200}, [2, 3]),
-        ({"since": 201}, [3]),
-        ({"since": 301}, []),
-        ({"below_mrid": 3}, [1, 2]),
-        ({"below_mrid": 0}, []),
-        ({"since": 200, "below_mrid": 3}, [2]),
-    ],
-)
-def test_readings_are_left_out_before_a_moment_and_from_an_mrid_on(left_out: dict[str, int], mrids: list[int]) -> None:
-    """`since` is the first moment that stays, `below_mrid` the first mrid that goes."""
-    readings = [{"mrid": mrid, "timestamp_utc": 100 * mrid} for mrid in (1, 2, 3)]
+def test_only_the_wanted_records_are_made() -> None:
+    """A reading of another mrid becomes no record."""
+    readings = [{"mrid": mrid} for mrid in (1, 2, 3)]
+    series = Places().series(decode_page(as_sent(a_page({"Battery": [an_entry(*readings)]}))))
 
-    assert [record["mrid"] for record in records_of(a_page({"Battery": [an_entry(*readings)]}), **left_out)] == mrids
-
-
-def test_the_biggest_mrid_is_not_left_out() -> None:
-    """Unless told otherwise, all readings stay."""
-    assert record_with(mrid=2**63 - 1)["mrid"] == 2**63 - 1
+    assert [record["mrid"] for record in reading_records(series, DEVICE, wanted={1, 3})] == [1, 3]
+    assert list(reading_records(series, DEVICE, wanted=set())) == []
 
 
 # Fields that nobody knows yet
