@@ -59,9 +59,9 @@ class Api:
 
         Args:
             device_sn: Serial number.
-            page: Where the page starts.
+            page: Where the page starts, and maybe ends.
             on_sent: Called when the request has gone out.
-            page_size: Records of a page, at most 2000.
+            page_size: Records of a page, at most 2000, unless the page says otherwise.
             depth: Whether to ask for the depths of the sensors.
 
         Returns:
@@ -75,13 +75,15 @@ class Api:
         """
         parameters: dict[str, str | int] = {
             "device_sn": device_sn,
-            "per_page": page_size,
+            "per_page": page.per_page or page_size,
             "page_num": 1,
             "sort_by": "ascending",
             "output_format": "json",
         }
         if page.start_mrid is not None:
             parameters["start_mrid"] = page.start_mrid
+        if page.end_mrid is not None:
+            parameters["end_mrid"] = page.end_mrid
         if page.start_date is not None:
             start = datetime.fromtimestamp(page.start_date, tz=UTC)
             parameters["start_date"] = f"{start:%Y-%m-%d %H:%M}"

@@ -6,18 +6,23 @@ shift under the reader. `next_url` is set on every page and says nothing.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from tap_zentra.calls.errors import DeviceFailedError
+from tap_zentra.singer.moments import DAY, longest_usual_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DAY = 86_400
-"""Seconds. The service takes `start_date` in the device's local time, which is less than a day from UTC."""
+LARGEST_PAGE = 2000
+"""Records that the service allows a page to hold (METER's documentation)."""
 
+SEARCH_STEP = 20 * DAY
+"""Seconds from one date to the next when the next record is looked for by date: pages of v3 end after 21 days."""
 
 EMPTY_PAGES_IN_A_ROW = 1000
 """So many empty pages in a row give a device up, so that a run always ends: the mrids of 19 years at 5 minutes each."""
@@ -27,12 +32,29 @@ class NoProgressError(DeviceFailedError):
     """A response that would make the reader go in circles."""
 
 
+class Order(Enum):
+    """In which order the readings of a page came."""
+
+    MRID = auto()
+    """By mrid, as asked for."""
+    TIME = auto()
+    """By time, which is another order where a clock was put back."""
+    OTHER = auto()
+    """Neither, so the service ignores `sort_by`."""
+
+
 @dataclass(frozen=True)
 class PageRequest:
-    """Where a page starts: at an mrid, or at a moment in seconds since 1970. One of the two is None."""
+    """Where a page starts: at an mrid, or at a moment in seconds since 1970. One of the two is None.
+
+    With `end_mrid` (inclusive) a page holds all records of a range, so that their order does not matter. `per_page` is
+    how many records it may hold; None: as many as usual.
+    """
 
     start_mrid: int | None = None
     start_date: int | None = None
+    end_mrid: int | None = None
+    per_page: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,18 +62,46 @@ class Step:
     """What to do with a page that has been read.
 
     Attributes:
-        since: Readings before this moment, in seconds since 1970, are left out.
+        from_mrid: Readings below this mrid are left out.
         below_mrid: Readings of this mrid and above are left out; None: all stay.
         bookmark: The device's bookmark once the page has been written; None: it has none yet.
-        missing: Records between the page before and the end of this one that the service does not have.
         warning: What a person should know of this page.
     """
 
-    since: int = 0
+    from_mrid: int = 0
     below_mrid: int | None = None
     bookmark: int | None = None
-    missing: int = 0
     warning: str | None = None
+
+    def keeps(self, mrid: int) -> bool:
+        """Return whether a record of the page is to be kept."""
+        return self.from_mrid <= mrid and (self.below_mrid is None or mrid < self.below_mrid)
+
+
+NOTHING_KEPT = 0
+"""`below_mrid` of a page of which nothing is kept."""
+
+
+@dataclass(frozen=True)
+class _Response:
+    """A page, and what the service says of it."""
+
+    asked: PageRequest
+    timestamps_by_mrid: Mapping[int, int]
+    order: Order
+    max_mrid: int
+    page_size: int
+
+    @property
+    def highest(self) -> int:
+        return max(self.timestamps_by_mrid)
+
+    @property
+    def may_lack_records(self) -> bool:
+        """Whether the service may have more of what was asked for: the page is full, or short of the newest record."""
+        if self.asked.end_mrid is not None and self.highest >= self.asked.end_mrid:
+            return False
+        return len(self.timestamps_by_mrid) >= self.page_size or self.highest < self.max_mrid
 
 
 class MridPaginator:
@@ -61,6 +111,7 @@ class MridPaginator:
         request: The page to ask for next, unless `done`.
         done: Whether the device has been read to its end.
         bookmark: The highest mrid that has been read and is to be kept; None before there is one.
+        position: Everything below this mrid that is wanted has been read.
         records_left: How many records may still be ahead; infinite before the first response.
         went_back: The bookmark that the device's newest record was found to be behind; None: it was not.
     """
@@ -70,39 +121,55 @@ class MridPaginator:
         *,
         bookmark: int | None,
         page_size: int,
-        lookback: int = 0,
+        now: float,
+        reread_from: int | None = None,
         start: int | None = None,
         end: int | None = None,
+        newest: int | None = None,
     ) -> None:
         """Start at a bookmark, or without one at a moment, or else at the device's first record.
 
         Args:
             bookmark: The highest mrid that earlier syncs have read.
             page_size: Records of a full page.
-            lookback: How many records up to the bookmark are read again.
+            now: The moment at which the run began, in seconds since 1970.
+            reread_from: The first record, up to the bookmark, that is read again; None: none is.
             start: First sync only: readings from this moment on, in seconds since 1970.
             end: Readings up to this moment, in seconds since 1970.
+            newest: Moment of the newest reading that earlier syncs have read, in seconds since 1970.
         """
         self.bookmark = bookmark
         self.records_left = math.inf
-        self._page_size = page_size
-        self._since = start if bookmark is None and start is not None else 0
-        self._end = math.inf if end is None else end
-        self._started_over = False
-        self._doubts_date = False
-        self._max_mrid: int | None = None
-        self._empty_pages = 0
         self.went_back: int | None = None
         self.done = False
-        if bookmark is not None:
-            self.request = PageRequest(start_mrid=max(0, bookmark + 1 - lookback))
-        elif start is not None:
-            self.request = PageRequest(start_date=max(0, start - DAY))
+        self._page_size = page_size
+        self._future = now + DAY
+        self._since = start if bookmark is None else None
+        self._end = math.inf if end is None else end
+        self._last_moment = newest if bookmark is not None else None
+        self._by_range = False
+        self._started_over = False
+        self._doubts_date = False
+        self._search_date: int | None = None
+        self._searched = False
+        self._max_mrid: int | None = None
+        self._empty_pages = 0
+        if bookmark is None:
+            self.position = 0
         else:
-            self.request = PageRequest(start_mrid=0)
+            self.position = bookmark + 1 if reread_from is None else min(reread_from, bookmark + 1)
+        self.request = PageRequest(start_mrid=self.position)
+        if self._since is not None:
+            # The service takes a date in the device's local time, which is less than a day from UTC.
+            self.request = PageRequest(start_date=max(0, self._since - DAY))
 
     def advance(
-        self, max_mrid: int | None, timestamps_by_mrid: Mapping[int, int], *, per_page: int | None = None
+        self,
+        max_mrid: int | None,
+        timestamps_by_mrid: Mapping[int, int],
+        *,
+        per_page: int | None = None,
+        order: Order = Order.MRID,
     ) -> Step:
         """Take note of the page that `request` brought, and move on.
 
@@ -110,6 +177,7 @@ class MridPaginator:
             max_mrid: The device's newest record, also beyond this page; None when it has none.
             timestamps_by_mrid: The page's records: mrid -> moment in seconds since 1970.
             per_page: Records of a full page, as the service says; it may allow fewer than were asked for.
+            order: In which order they came.
 
         Raises:
             NoProgressError: The response ignores `start_mrid`, or contradicts the ones before.
@@ -123,16 +191,18 @@ class MridPaginator:
             step = self._no_records(timestamps_by_mrid)
         elif self.bookmark is not None and max_mrid < self.bookmark:
             step = self._behind_bookmark(max_mrid, self.bookmark)
-        elif timestamps_by_mrid:
-            step = self._page(asked, max_mrid, timestamps_by_mrid)
         else:
-            step = self._empty_page(asked, max_mrid, min(self._page_size, max(1, per_page or self._page_size)))
-        self._empty_pages = 0 if timestamps_by_mrid else self._empty_pages + 1
-        self.records_left = 0 if self.done or max_mrid is None else max_mrid + 1 - (self.request.start_mrid or 0)
+            page_size = asked.per_page or self._page_size
+            page_size = min(page_size, max(1, per_page or page_size))
+            step = self._records(_Response(asked, timestamps_by_mrid, order, max_mrid, page_size))
+        self.records_left = 0 if self.done or max_mrid is None else max(1, max_mrid + 1 - self.position)
         return step
 
     def _ask(self, start_mrid: int) -> None:
-        self.request = PageRequest(start_mrid=start_mrid)
+        """Go on from an mrid."""
+        self.position = start_mrid
+        end_mrid = start_mrid + self._page_size - 1 if self._by_range else None
+        self.request = PageRequest(start_mrid=start_mrid, end_mrid=end_mrid)
         self.done = False
 
     def _no_records(self, timestamps_by_mrid: Mapping[int, int]) -> Step:
@@ -151,61 +221,225 @@ class MridPaginator:
         cheap = max_mrid <= self._page_size
         if not cheap and bookmark - max_mrid <= self._page_size:
             lag = f"{behind}: the service lags behind itself; nothing is new, the next sync asks again"
-            return Step(bookmark=bookmark, warning=lag)
+            return Step(below_mrid=NOTHING_KEPT, bookmark=bookmark, warning=lag)
         if self._started_over:
             raise NoProgressError(f"{behind}, and this sync has started over at the device's first record once")
         self._started_over = True
-        self.bookmark = None
+        self.bookmark = self._last_moment = None
         self._ask(0)
         reason = "it is one call to make sure" if cheap else "the device was wiped or replaced"
-        return Step(below_mrid=0, warning=f"{behind}: {reason}; reading the device again from its first record")
+        warning = f"{behind}: {reason}; reading the device again from its first record"
+        return Step(below_mrid=NOTHING_KEPT, warning=warning)
 
-    def _empty_page(self, asked: PageRequest, max_mrid: int, page_size: int) -> Step:
-        """No record where there should be one, or none at all: a gap, or the end."""
-        if asked.start_mrid is None:
-            # Nothing since `start_date`. Answers to dates are known to lack the newest day: look at it by mrid.
-            self._doubts_date = True
-            self._ask(max(0, max_mrid + 1 - self._page_size))
-            return Step()
-        if self._empty_pages >= EMPTY_PAGES_IN_A_ROW:
+    def _records(self, response: _Response) -> Step:
+        """Take a page of a device that has records."""
+        by_date = response.asked.start_date is not None
+        searching, self._search_date = self._search_date is not None, None
+        new = any(mrid >= self.position for mrid in response.timestamps_by_mrid)
+        self._empty_pages = 0 if new else self._empty_pages + 1
+        if self._empty_pages > EMPTY_PAGES_IN_A_ROW:
             raise NoProgressError(
-                f"{EMPTY_PAGES_IN_A_ROW} empty pages in a row up to mrid {asked.start_mrid}, although the newest "
-                f"record is mrid {max_mrid}"
+                f"{EMPTY_PAGES_IN_A_ROW} empty pages in a row up to mrid {self.position}, although the newest record "
+                f"is mrid {response.max_mrid}"
             )
-        beyond = asked.start_mrid + page_size
-        if beyond <= max_mrid:
+        if searching and not new:
+            return self._search_on(response)
+        if searching and response.order is Order.OTHER and response.may_lack_records:
+            # Maybe the newest records, and not the next ones.
+            self._searched = self._by_range = True
+            return self._skip(response)
+        if not response.timestamps_by_mrid:
+            return self._date_without_records(response) if by_date else self._empty_page(response)
+        return self._page(response)
+
+    # Empty pages
+
+    def _date_without_records(self, response: _Response) -> Step:
+        """Nothing since `start_date`. Answers to dates are known to lack the newest day: look at it by mrid."""
+        self._doubts_date = True
+        self._ask(max(0, response.max_mrid + 1 - self._page_size))
+        return Step()
+
+    def _empty_page(self, response: _Response) -> Step:
+        """No record where there should be one, or none at all: its ids don't exist, or its page ended at a date."""
+        if self._doubts_date:
+            return self._read_all()
+        if response.max_mrid < self.position or response.max_mrid == self.bookmark:
+            return Step(bookmark=self.bookmark)
+        # The page before a single range had records, so it is known that no date has ended this one.
+        single_range = response.asked.end_mrid is not None and not self._by_range
+        if self._last_moment is not None and not self._searched and not single_range:
+            return self._search(max(0, self._last_moment - DAY))
+        return self._skip(response)
+
+    def _search(self, date: int) -> Step:
+        """Ask by date for the next record, whatever its mrid."""
+        self._search_date = date
+        # As large as the service allows, so that a day of known records does not fill it.
+        self.request = PageRequest(start_date=date, per_page=LARGEST_PAGE)
+        self.done = False
+        return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark)
+
+    def _search_on(self, response: _Response) -> Step:
+        """Nothing new since a date: go on from a later one, and past the present by mrid again."""
+        asked, moments = response.asked.start_date or 0, response.timestamps_by_mrid.values()
+        step = SEARCH_STEP
+        if len(moments) >= response.page_size:
+            # Full of what is known already; the service takes dates to the minute.
+            step = max(60, (max(moments) - min(moments)) // 60 * 60)
+        if asked + step <= self._future:
+            return self._search(asked + step)
+        self._searched = True
+        return self._skip(response)
+
+    def _skip(self, response: _Response) -> Step:
+        """Go on behind the ids that a page would have held."""
+        beyond = self.position + min(response.page_size, self._page_size)
+        if beyond <= response.max_mrid:
             self._ask(beyond)
-        if self.bookmark is None:
-            # A history that begins late has lost nothing; one that holds not even its newest record has.
-            nothing = f"its newest record is mrid {max_mrid}, but the service brings no record at all: a gap"
-            return Step() if beyond <= max_mrid else Step(missing=1, warning=nothing)
-        last = min(beyond - 1, max_mrid)
-        first_new = max(asked.start_mrid, self.bookmark + 1)
-        return self._step(missing=max(0, last + 1 - first_new), last=last)
+            return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark)
+        brought = "no record at all" if self.bookmark is None else f"nothing behind mrid {self.bookmark}"
+        return Step(
+            below_mrid=NOTHING_KEPT,
+            bookmark=self.bookmark,
+            warning=f"its newest record is mrid {response.max_mrid}, but the service brings {brought}; "
+            "the next sync asks again",
+        )
 
-    def _page(self, asked: PageRequest, max_mrid: int, timestamps_by_mrid: Mapping[int, int]) -> Step:
-        lowest, highest = min(timestamps_by_mrid), max(timestamps_by_mrid)
-        if asked.start_mrid is not None and lowest < asked.start_mrid:
-            raise NoProgressError(
-                f"the response ignores start_mrid: asked for mrid {asked.start_mrid} and up, got mrid {lowest}"
-            )
+    # Pages with records
+
+    def _page(self, response: _Response) -> Step:
+        self._refuse_what_was_not_asked_for(response)
         doubts_date, self._doubts_date = self._doubts_date, False
-        if doubts_date and asked.start_mrid and min(timestamps_by_mrid.values()) > self._since:
-            self._ask(0)
-            return Step(below_mrid=0, warning="the service found nothing since start_date; reading all records")
-        # What comes after `end_date` is for a later sync, and so is every record behind the first such one.
-        beyond_end = min((mrid for mrid, moment in timestamps_by_mrid.items() if moment > self._end), default=None)
-        kept = [mrid for mrid in timestamps_by_mrid if beyond_end is None or mrid < beyond_end]
-        first_new = lowest if self.bookmark is None else max(asked.start_mrid or 0, self.bookmark + 1)
-        new = [mrid for mrid in kept if mrid >= first_new]
-        missing = max(new) + 1 - first_new - len(new) if new else 0
-        # Before `start_date` there is no bookmark, or a sync that is cut off would forget `start_date`.
-        if self.bookmark is not None or any(timestamps_by_mrid[mrid] >= self._since for mrid in new):
-            self.bookmark = max(kept if self.bookmark is None else [*kept, self.bookmark])
-        if beyond_end is None and highest < max_mrid:
-            self._ask(highest + 1)
-        return self._step(missing=missing, last=highest, below_mrid=beyond_end)
+        lowest = min(response.timestamps_by_mrid)
+        if doubts_date and self.position > 0 and response.timestamps_by_mrid[lowest] > (self._since or 0):
+            return self._read_all()
+        if self._since is not None:
+            return self._page_before_start(response, self._since)
+        if response.asked.start_date is not None:
+            return self._keep_page_by_date(response)
+        return self._page_by_mrid(response)
 
-    def _step(self, *, missing: int, last: int, below_mrid: int | None = None) -> Step:
-        warning = f"{missing} records up to mrid {last} do not exist: a gap" if missing else None
-        return Step(since=self._since, below_mrid=below_mrid, bookmark=self.bookmark, missing=missing, warning=warning)
+    def _page_by_mrid(self, response: _Response) -> Step:
+        if self._is_incomplete(response):
+            return self._read_by_range(self.position)
+        hidden = self._first_hidden(response)
+        if hidden != self.position:
+            return self._keep(response, hidden)
+        if response.asked.end_mrid is None:
+            return self._ask_for_range()
+        return self._keep(response)
+
+    def _refuse_what_was_not_asked_for(self, response: _Response) -> None:
+        start, lowest = response.asked.start_mrid, min(response.timestamps_by_mrid)
+        if start is not None and lowest < start:
+            raise NoProgressError(f"the response ignores start_mrid: asked for mrid {start} and up, got mrid {lowest}")
+        end = response.asked.end_mrid
+        if end is not None and response.highest > end and response.order is not Order.MRID:
+            raise NoProgressError(
+                f"the response ignores sort_by and end_mrid: asked for mrid {start} to {end}, "
+                f"got mrid {response.highest}"
+            )
+
+    def _read_all(self) -> Step:
+        """Read the device from its first record on, because a date has brought less than there may be."""
+        self._doubts_date = False
+        self._ask(0)
+        warning = "the service found nothing since start_date; reading all records"
+        return Step(below_mrid=NOTHING_KEPT, warning=warning)
+
+    def _page_before_start(self, response: _Response, since: int) -> Step:
+        """Look for the first record that counts: from there on all are kept, whatever the clock says."""
+        moments = response.timestamps_by_mrid
+        first = next((mrid for mrid in sorted(moments) if since <= moments[mrid] <= self._future), None)
+        begins_before = first is not None and any(moments[mrid] < since for mrid in moments if mrid < first)
+        if self._is_incomplete(response) and not begins_before:
+            return self._read_by_range(self.position)
+        self._by_range = self._by_range or response.order is not Order.MRID
+        if first is None:
+            self._note_moment(response.highest, moments)
+            self._go_on(response.highest + 1, response)
+            return Step(below_mrid=NOTHING_KEPT)
+        self._since = None
+        self.position = first
+        if response.asked.start_date is not None:
+            return self._keep_page_by_date(response)
+        return self._keep(response, self._first_hidden(response))
+
+    def _keep_page_by_date(self, response: _Response) -> Step:
+        """A date hides what a wrong clock has stamped elsewhere: behind the first hole the way is by mrid."""
+        mrids = sorted(mrid for mrid in response.timestamps_by_mrid if mrid >= self.position)
+        return self._keep(response, _first_hole(mrids))
+
+    def _is_incomplete(self, response: _Response) -> bool:
+        """Return whether the order of a page says that records between its ends may be missing."""
+        return response.asked.end_mrid is None and response.order is not Order.MRID and response.may_lack_records
+
+    def _read_by_range(self, start_mrid: int) -> Step:
+        """Ask for ranges from now on, in which the order does not matter, and keep nothing of this page."""
+        self._by_range = True
+        self._ask(start_mrid)
+        return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark)
+
+    def _ask_for_range(self) -> Step:
+        """Ask for the next ids alone, because a page can't be trusted to begin with them."""
+        self.request = PageRequest(start_mrid=self.position, end_mrid=self.position + self._page_size - 1)
+        self.done = False
+        return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark)
+
+    def _keep(self, response: _Response, below_mrid: int | None = None) -> Step:
+        """Keep a page from the position on, up to where something may be missing, or to `end_date`."""
+        from_mrid = self.position
+        kept = {
+            mrid: moment
+            for mrid, moment in sorted(response.timestamps_by_mrid.items())
+            if mrid >= from_mrid and (below_mrid is None or mrid < below_mrid)
+        }
+        beyond_end = next((mrid for mrid, moment in kept.items() if self._end < moment <= self._future), None)
+        if beyond_end is None:
+            self._go_on(response.highest + 1 if below_mrid is None else below_mrid, response)
+        else:
+            below_mrid = self.position = beyond_end
+            kept = {mrid: moment for mrid, moment in kept.items() if mrid < beyond_end}
+        if kept:
+            last = max(kept)
+            self.bookmark = last if self.bookmark is None else max(last, self.bookmark)
+            self._searched = False
+            self._note_moment(last, kept)
+        return Step(from_mrid=from_mrid, below_mrid=below_mrid, bookmark=self.bookmark)
+
+    def _note_moment(self, last: int, timestamps_by_mrid: Mapping[int, int]) -> None:
+        """Remember when the last record that was read was made, unless its clock was ahead."""
+        if timestamps_by_mrid[last] <= self._future:
+            self._last_moment = timestamps_by_mrid[last]
+
+    def _go_on(self, position: int, response: _Response) -> None:
+        """Go on from an mrid, or be done behind the newest one."""
+        self.position = position
+        if position <= response.max_mrid:
+            self._ask(position)
+
+    def _first_hidden(self, response: _Response) -> int | None:
+        """Return the first mrid that the service may have left for a later page; None: there is none.
+
+        Where pages are cut by time and a clock was put back, records with a lower mrid and a later time than the
+        page's last one are still to come. The record before them is as late as the page's last one, or one step
+        earlier.
+        """
+        if not response.may_lack_records:
+            return None
+        moments = response.timestamps_by_mrid
+        mrids = sorted(mrid for mrid in moments if mrid >= self.position)
+        late = max(moments.values()) - longest_usual_step([moments[mrid] for mrid in mrids])
+        by_mrid = response.asked.start_mrid is not None
+        if by_mrid and mrids[0] > self.position and self._last_moment is not None and self._last_moment >= late:
+            return self.position
+        hidden = (
+            mrid + 1 for mrid, following in itertools.pairwise(mrids) if following > mrid + 1 and moments[mrid] >= late
+        )
+        return next(hidden, None)
+
+
+def _first_hole(mrids: list[int]) -> int | None:
+    """Return the first mrid that is missing between ascending ones."""
+    return next((mrid + 1 for mrid, following in itertools.pairwise(mrids) if following > mrid + 1), None)

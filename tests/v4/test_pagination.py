@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_zentra.v4.pagination import DAY, MridPaginator, NoProgressError, PageRequest, Step
+from tap_zentra.singer.moments import DAY
+from tap_zentra.v4.pagination import MridPaginator, NoProgressError, Order, PageRequest, Step
+from tests.v4.service import SORTINGS, PagedService
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 INTERVAL = 900
 """Seconds from one record to the next."""
@@ -20,6 +25,10 @@ def _records(first: int, last: int, *more: int) -> dict[int, int]:
     return {mrid: mrid * INTERVAL for mrid in (*range(first, last + 1), *more)}
 
 
+NOW = 1_000_000_000
+"""When all runs begin, in seconds since 1970."""
+
+
 def _reader(
     *,
     bookmark: int | None = None,
@@ -27,8 +36,18 @@ def _reader(
     lookback: int = 0,
     start: int | None = None,
     end: int | None = None,
+    newest: int | None = None,
+    now: float = NOW,
 ) -> MridPaginator:
-    return MridPaginator(bookmark=bookmark, page_size=page_size, lookback=lookback, start=start, end=end)
+    reread_from = None if bookmark is None else max(0, bookmark + 1 - lookback)
+    return MridPaginator(
+        bookmark=bookmark, page_size=page_size, now=now, reread_from=reread_from, start=start, end=end, newest=newest
+    )
+
+
+def _kept(step: Step, records: Mapping[int, int]) -> list[int]:
+    """Return the mrids of a page that a step keeps."""
+    return sorted(mrid for mrid in records if step.keeps(mrid))
 
 
 # Where the first page starts
@@ -66,7 +85,7 @@ def test_a_later_sync_starts_behind_the_bookmark(bookmark: int, lookback: int, s
 
 def test_nothing_is_read_again_unless_asked_for() -> None:
     """Without a lookback the first new record is the first one asked for."""
-    assert MridPaginator(bookmark=100, page_size=10).request == PageRequest(start_mrid=101)
+    assert MridPaginator(bookmark=100, page_size=10, now=NOW).request == PageRequest(start_mrid=101)
 
 
 def test_a_bookmark_wins_over_start_date() -> None:
@@ -74,14 +93,12 @@ def test_a_bookmark_wins_over_start_date() -> None:
     reader = _reader(bookmark=0, start=10 * DAY)
 
     assert reader.request == PageRequest(start_mrid=1)
-    assert reader.advance(5, _records(1, 5)) == Step(bookmark=5)
+    assert _kept(reader.advance(5, _records(1, 5)), _records(1, 5)) == [1, 2, 3, 4, 5]
 
 
 def test_without_a_start_date_no_reading_is_too_old() -> None:
     """Readings of a device whose clock stands at 1970 are readings."""
-    step = _reader().advance(3, _records(0, 3))
-
-    assert (step.since, step.below_mrid, step.bookmark) == (0, None, 3)
+    assert _reader().advance(3, _records(0, 3)) == Step(from_mrid=0, bookmark=3)
 
 
 # From page to page
@@ -91,11 +108,11 @@ def test_pages_follow_each_other_by_mrid() -> None:
     """A page starts at the last mrid read + 1, until a page holds the newest record; then no call is made."""
     reader = _reader(bookmark=0)
 
-    assert reader.advance(25, _records(1, 10)) == Step(bookmark=10)
+    assert reader.advance(25, _records(1, 10)) == Step(from_mrid=1, bookmark=10)
     assert (reader.done, reader.request, reader.records_left) == (False, PageRequest(start_mrid=11), 15)
-    assert reader.advance(25, _records(11, 20)) == Step(bookmark=20)
+    assert reader.advance(25, _records(11, 20)) == Step(from_mrid=11, bookmark=20)
     assert (reader.done, reader.request, reader.records_left) == (False, PageRequest(start_mrid=21), 5)
-    assert reader.advance(25, _records(21, 25)) == Step(bookmark=25)
+    assert reader.advance(25, _records(21, 25)) == Step(from_mrid=21, bookmark=25)
     assert (reader.done, reader.records_left) == (True, 0)
     assert reader.bookmark == 25
 
@@ -116,7 +133,7 @@ def test_the_order_within_an_answer_does_not_matter() -> None:
     """Entries come one measurement after the other, so records are not in mrid order."""
     reader = _reader(bookmark=0)
 
-    assert reader.advance(12, dict(reversed(_records(1, 10).items()))) == Step(bookmark=10)
+    assert reader.advance(12, dict(reversed(_records(1, 10).items()))) == Step(from_mrid=1, bookmark=10)
     assert reader.request == PageRequest(start_mrid=11)
 
 
@@ -133,12 +150,12 @@ def test_records_newer_than_max_mrid_are_kept_and_end_the_device() -> None:
     """A record that came in after `max_mrid` was looked up is a record."""
     reader = _reader(bookmark=0)
 
-    assert reader.advance(3, _records(1, 5)) == Step(bookmark=5)
+    assert reader.advance(3, _records(1, 5)) == Step(from_mrid=1, bookmark=5)
     assert reader.done
 
 
 def test_nothing_new_is_the_end() -> None:
-    """An empty page behind the newest record leaves the bookmark and is no gap."""
+    """An empty page behind the newest record leaves the bookmark."""
     reader = _reader(bookmark=100)
 
     assert reader.advance(100, {}) == Step(bookmark=100)
@@ -180,81 +197,132 @@ def test_lookback_moves_no_bookmark_back() -> None:
     """Records that are read again come before the bookmark, which stays until newer ones arrive."""
     reader = _reader(bookmark=100, lookback=15)
 
-    assert reader.advance(103, _records(86, 95)) == Step(bookmark=100)
-    assert reader.request == PageRequest(start_mrid=96)
-    assert reader.advance(103, _records(96, 103)) == Step(bookmark=103)
+    assert reader.advance(103, _records(86, 95)) == Step(from_mrid=86, bookmark=100)
+    assert (reader.request, reader.position) == (PageRequest(start_mrid=96), 96)
+    assert reader.advance(103, _records(96, 103)) == Step(from_mrid=96, bookmark=103)
     assert reader.done
 
 
-def test_a_gap_in_what_is_looked_back_at_is_not_told_again() -> None:
-    """Records missing up to the bookmark were told of when it passed them; those behind it are new."""
-    assert _reader(bookmark=100, lookback=10).advance(100, _records(91, 95)) == Step(bookmark=100)
-    assert _reader(bookmark=100, lookback=10).advance(101, _records(91, 95, 101)) == Step(bookmark=101)
-    assert _reader(bookmark=100, lookback=10).advance(103, _records(91, 95, 103)).missing == 2
+# Holes in the mrids, and empty pages
 
 
-# Gaps
-
-
-def test_records_missing_before_a_page_are_a_gap() -> None:
-    """The next records that exist begin later than asked for."""
+def test_holes_in_the_mrids_are_normal() -> None:
+    """Mrids have holes although no time is missing: nobody is warned, and the way goes on behind the page."""
     reader = _reader(bookmark=10)
+    records = {mrid: moment * INTERVAL for moment, mrid in enumerate((21, 23, 24, 27, 30, 31, 33, 36, 38, 40))}
 
-    assert reader.advance(100, _records(21, 30)) == Step(
-        bookmark=30, missing=10, warning="10 records up to mrid 30 do not exist: a gap"
-    )
-    assert reader.request == PageRequest(start_mrid=31)
-
-
-def test_records_missing_within_a_page_are_a_gap() -> None:
-    """Each missing mrid between the bookmark and the page's newest record counts."""
-    reader = _reader(bookmark=0)
-
-    assert reader.advance(9, _records(2, 4, 7, 9)).missing == 4
-    assert reader.done
+    assert reader.advance(100, {**records, 40: 99 * INTERVAL}) == Step(from_mrid=11, bookmark=40)
+    assert reader.request == PageRequest(start_mrid=41)
 
 
 def test_a_short_page_is_not_the_end() -> None:
     """After a short page go on from its highest mrid + 1, not from a full page on."""
     reader = _reader(bookmark=0)
 
-    assert reader.advance(30, _records(1, 3)) == Step(bookmark=3)
+    assert reader.advance(30, _records(1, 3)) == Step(from_mrid=1, bookmark=3)
     assert reader.request == PageRequest(start_mrid=4)
 
 
-def test_an_empty_page_is_not_the_end() -> None:
-    """After an empty page skip ahead by the page size; the bookmark waits for a record."""
+def test_behind_an_empty_page_the_next_record_is_looked_for_by_date() -> None:
+    """Its page may have ended at a date: from a day before the last reading, in steps of less than such a page."""
+    reader = _reader(bookmark=0, now=60 * DAY)
+    reader.advance(40, {1: 3 * DAY, 2: 4 * DAY, 3: 5 * DAY})
+    asked = []
+    for _ in range(3):
+        asked.append((reader.request, reader.done))
+        step = reader.advance(40, {})
+
+        assert step == Step(below_mrid=0, bookmark=3)
+
+    assert asked == [
+        (PageRequest(start_mrid=4), False),
+        (PageRequest(start_date=4 * DAY, per_page=2000), False),
+        (PageRequest(start_date=24 * DAY, per_page=2000), False),
+    ]
+    assert reader.request == PageRequest(start_date=44 * DAY, per_page=2000)
+
+
+def test_what_a_date_finds_is_new_and_the_way_goes_on_by_mrid() -> None:
+    """Of a page by date only what was not read yet is kept."""
     reader = _reader(bookmark=0)
-    reader.advance(40, _records(1, 3))
+    reader.advance(40, {1: 3 * DAY, 2: 4 * DAY, 3: 5 * DAY})
+    reader.advance(40, {})
+    found = {2: 4 * DAY, 3: 5 * DAY, 12: 40 * DAY, 13: 41 * DAY}
 
-    assert reader.advance(40, {}) == Step(
-        bookmark=3, missing=10, warning="10 records up to mrid 13 do not exist: a gap"
-    )
-    assert (reader.done, reader.request, reader.bookmark) == (False, PageRequest(start_mrid=14), 3)
-    assert reader.advance(40, {}).missing == 10
-    assert reader.request == PageRequest(start_mrid=24)
-    assert reader.advance(40, _records(30, 33)) == Step(
-        bookmark=33, missing=6, warning="6 records up to mrid 33 do not exist: a gap"
-    )
-    assert reader.request == PageRequest(start_mrid=34)
+    assert reader.advance(40, found) == Step(from_mrid=4, bookmark=13)
+    assert (reader.request, reader.position) == (PageRequest(start_mrid=14), 14)
 
 
-def test_empty_pages_end_at_max_mrid() -> None:
-    """When even the newest record is not there, the device is at its end, and its bookmark stays before the gap."""
+def test_a_page_by_date_that_is_full_of_what_is_known_moves_the_date_on() -> None:
+    """By as much time as the page holds, and by a minute at least, so that nothing is passed over."""
+    reader = _reader(bookmark=0, page_size=3)
+    known = {1: 10 * DAY, 2: 10 * DAY + 90, 3: 10 * DAY + 200}
+    reader.advance(40, known)
+    reader.advance(40, {})
+    asked = [reader.request]
+    reader.advance(40, known, per_page=3)
+    asked.append(reader.request)
+    reader.advance(40, dict.fromkeys(known, 10 * DAY), per_page=3)
+    asked.append(reader.request)
+
+    assert [request.start_date for request in asked] == [9 * DAY + seconds for seconds in (200, 380, 440)]
+
+
+def test_past_the_present_the_next_record_is_looked_for_by_mrid() -> None:
+    """No date is left to ask for, so the ids that a page would hold are skipped; then dates are not asked for again."""
+    reader = _reader(bookmark=0, now=6 * DAY)
+    reader.advance(40, {1: 3 * DAY, 2: 4 * DAY, 3: 5 * DAY})
+    reader.advance(40, {})
+    asked = []
+    for _ in range(3):
+        reader.advance(40, {})
+        asked.append(reader.request)
+
+    assert asked == [PageRequest(start_mrid=mrid) for mrid in (14, 24, 34)]
+    assert reader.advance(40, {35: 6 * DAY, 40: 6 * DAY}) == Step(from_mrid=34, bookmark=40)
+    assert reader.done
+
+
+def test_a_newest_record_that_does_not_come_is_told_of() -> None:
+    """When even the newest record is not there, the bookmark stays where it is, and a person is told."""
     reader = _reader(bookmark=0)
 
-    assert reader.advance(14, {}).missing == 10
-    assert not reader.done
-    assert reader.advance(14, {}) == Step(bookmark=0, missing=4, warning="4 records up to mrid 14 do not exist: a gap")
+    assert reader.advance(14, {}) == Step(below_mrid=0, bookmark=0)
+    assert reader.advance(14, {}) == Step(
+        below_mrid=0,
+        bookmark=0,
+        warning="its newest record is mrid 14, but the service brings nothing behind mrid 0; the next sync asks again",
+    )
     assert (reader.done, reader.bookmark) == (True, 0)
 
 
-def test_a_newest_record_that_is_not_there_is_a_gap() -> None:
-    """An empty page at the newest record is not the same as nothing new."""
-    reader = _reader(bookmark=9)
+def test_a_device_that_brings_no_record_at_all_is_told_of() -> None:
+    """A first sync without the newest record, which the service says there is, is not one without news."""
+    reader = _reader()
+    reader.advance(10, {})
 
-    assert reader.advance(10, {}).missing == 1
-    assert (reader.done, reader.bookmark) == (True, 9)
+    assert reader.request == PageRequest(start_mrid=10)
+    assert reader.advance(10, {}) == Step(
+        below_mrid=0,
+        warning="its newest record is mrid 10, but the service brings no record at all; the next sync asks again",
+    )
+    assert (reader.done, reader.bookmark) == (True, None)
+
+
+def test_the_moment_of_the_bookmark_may_come_from_an_earlier_sync() -> None:
+    """The first page of a sync may be the empty one."""
+    reader = _reader(bookmark=3, newest=5 * DAY)
+    reader.advance(40, {})
+
+    assert reader.request == PageRequest(start_date=4 * DAY, per_page=2000)
+
+
+def test_nothing_new_behind_what_is_read_again_is_the_end() -> None:
+    """An empty answer although records up to the bookmark were asked for: they are gone, and nothing is new."""
+    reader = _reader(bookmark=100, lookback=50, newest=5 * DAY)
+
+    assert reader.advance(100, {}) == Step(bookmark=100)
+    assert reader.done
 
 
 @pytest.mark.parametrize(("per_page", "start_mrid"), [(None, 11), (0, 11), (1, 2), (4, 5), (10, 11), (11, 11), (-3, 2)])
@@ -282,7 +350,7 @@ def test_a_device_that_brings_only_empty_pages_is_given_up() -> None:
 
 def test_a_record_makes_empty_pages_forgotten() -> None:
     """A device may pause as often as it likes; only empty pages without a record among them count."""
-    reader = _reader(bookmark=0, page_size=1)
+    reader = _reader(bookmark=0, page_size=1, now=0)
     for _ in range(1000):
         reader.advance(10**9, {})
     reader.advance(10**9, _records(1001, 1001))
@@ -292,25 +360,101 @@ def test_a_record_makes_empty_pages_forgotten() -> None:
     assert not reader.done
 
 
-def test_a_device_that_brings_no_record_at_all_has_a_gap() -> None:
-    """A first sync without the newest record, which the service says there is, is not one without news."""
-    reader = _reader()
-
-    assert reader.advance(10, {}) == Step()
-    assert reader.request == PageRequest(start_mrid=10)
-    assert reader.advance(10, {}) == Step(
-        missing=1, warning="its newest record is mrid 10, but the service brings no record at all: a gap"
-    )
-    assert (reader.done, reader.bookmark) == (True, None)
+# The order of a page
 
 
-def test_what_comes_before_the_first_record_is_no_gap() -> None:
-    """A device whose history begins late has lost nothing, whether empty pages show it or the first record."""
-    reader = _reader()
+@pytest.mark.parametrize("order", [Order.TIME, Order.OTHER])
+def test_order_does_not_matter_where_nothing_can_be_missing(order: Order) -> None:
+    """A page that is not full and holds the newest record holds all."""
+    reader = _reader(bookmark=0)
 
-    assert reader.advance(40, {}) == Step()
-    assert reader.request == PageRequest(start_mrid=10)
-    assert reader.advance(40, _records(15, 19)) == Step(bookmark=19)
+    assert reader.advance(9, _records(1, 5, 9), order=order) == Step(from_mrid=1, bookmark=9)
+    assert reader.done
+
+
+@pytest.mark.parametrize("order", [Order.TIME, Order.OTHER])
+@pytest.mark.parametrize("records", [_records(31, 40), _records(36, 40)])
+def test_a_service_that_ignores_sort_by_is_read_by_ranges(order: Order, records: dict[int, int]) -> None:
+    """Of a range no record can be missing; nothing is kept of the page that showed it, and it costs one call."""
+    reader = _reader(bookmark=0)
+
+    assert reader.advance(50, records, order=order) == Step(below_mrid=0, bookmark=0)
+    assert reader.request == PageRequest(start_mrid=1, end_mrid=10)
+    assert reader.advance(50, _records(1, 10), order=order) == Step(from_mrid=1, bookmark=10)
+    assert reader.request == PageRequest(start_mrid=11, end_mrid=20)
+    assert reader.advance(50, _records(11, 13), order=order) == Step(from_mrid=11, bookmark=13)
+    assert reader.request == PageRequest(start_mrid=14, end_mrid=23)
+
+
+def test_a_service_that_ignores_both_is_refused() -> None:
+    """Never go on where records may be missing, and never in circles."""
+    reader = _reader(bookmark=0)
+    reader.advance(50, _records(41, 50), order=Order.OTHER)
+
+    with pytest.raises(NoProgressError) as caught:
+        reader.advance(50, _records(41, 50), order=Order.OTHER)
+
+    assert str(caught.value) == "the response ignores sort_by and end_mrid: asked for mrid 1 to 10, got mrid 50"
+
+
+def test_a_first_sync_by_date_is_read_by_ranges_too() -> None:
+    """Of a page of the newest records nobody knows whether its first one is the first that counts."""
+    reader = _reader(start=5 * INTERVAL)
+    reader.advance(50, _records(41, 50), order=Order.OTHER)
+
+    assert reader.request == PageRequest(start_mrid=0, end_mrid=9)
+    assert _kept(reader.advance(50, _records(1, 9), order=Order.OTHER), _records(1, 9)) == [5, 6, 7, 8, 9]
+    assert reader.request == PageRequest(start_mrid=10, end_mrid=19)
+
+
+def test_a_page_by_date_that_begins_before_start_date_is_kept_in_any_order() -> None:
+    """Then the first record that counts is on it."""
+    reader = _reader(start=45 * INTERVAL)
+    step = reader.advance(50, _records(41, 50), order=Order.OTHER)
+
+    assert (_kept(step, _records(41, 50)), reader.done) == ([45, 46, 47, 48, 49, 50], True)
+
+
+def test_a_page_by_date_of_the_newest_records_ends_no_search() -> None:
+    """What it brings is new, and not the next."""
+    reader = _reader(bookmark=0, now=10 * DAY)
+    reader.advance(100, {1: 3 * DAY, 2: 4 * DAY, 3: 5 * DAY})
+    reader.advance(100, {})
+
+    step = reader.advance(100, dict.fromkeys(range(91, 101), 9 * DAY), order=Order.OTHER, per_page=10)
+
+    assert step == Step(below_mrid=0, bookmark=3)
+    assert reader.request == PageRequest(start_mrid=14, end_mrid=23)
+
+
+def test_records_that_a_clock_has_put_on_a_later_page_are_asked_for() -> None:
+    """Sorted by time, a full page may end between a record and its successor with a lower mrid: it ends before."""
+    reader = _reader(bookmark=0, page_size=4)
+    page = {1: 100 * INTERVAL, 2: 101 * INTERVAL, 3: 102 * INTERVAL, 6: 102 * INTERVAL + 60}
+
+    step = reader.advance(50, page)
+
+    assert (_kept(step, page), step.bookmark, reader.request) == ([1, 2, 3], 3, PageRequest(start_mrid=4))
+
+
+def test_where_a_page_can_end_nowhere_its_ids_alone_are_asked_for() -> None:
+    """If already the first records of a page may be missing, a range brings them."""
+    reader = _reader(bookmark=0, page_size=3)
+    reader.advance(50, _records(1, 3))
+
+    assert reader.advance(50, {6: 2 * INTERVAL, 7: 3 * INTERVAL, 8: 4 * INTERVAL}) == Step(below_mrid=0, bookmark=3)
+    assert reader.request == PageRequest(start_mrid=4, end_mrid=6)
+    assert reader.advance(50, _records(4, 6)) == Step(from_mrid=4, bookmark=6)
+    assert reader.request == PageRequest(start_mrid=7)
+
+
+def test_what_a_range_does_not_hold_does_not_exist() -> None:
+    """The ids of a range were asked for; where even its first ones are missing, it is kept as it is."""
+    reader = _reader(bookmark=0, page_size=3)
+    reader.advance(50, _records(1, 3))
+    reader.advance(50, {6: 4 * INTERVAL, 7: 5 * INTERVAL, 8: 6 * INTERVAL})
+
+    assert reader.advance(50, {6: 4 * INTERVAL}) == Step(from_mrid=4, bookmark=6)
 
 
 # max_mrid below the bookmark
@@ -329,7 +473,7 @@ def test_a_short_history_below_the_bookmark_is_read_again(bookmark: int, max_mri
     )
     assert (reader.done, reader.request) == (False, PageRequest(start_mrid=0))
     assert (reader.records_left, reader.went_back) == (max_mrid + 1, bookmark)
-    assert reader.advance(max_mrid, _records(0, max_mrid)) == Step(bookmark=max_mrid)
+    assert reader.advance(max_mrid, _records(0, max_mrid)) == Step(from_mrid=0, bookmark=max_mrid)
     assert reader.done
 
 
@@ -351,7 +495,7 @@ def test_a_small_drop_is_lag(bookmark: int, max_mrid: int) -> None:
     reader = _reader(bookmark=bookmark)
     step = reader.advance(max_mrid, {})
 
-    assert step == Step(bookmark=bookmark, warning=step.warning)
+    assert step == Step(below_mrid=0, bookmark=bookmark, warning=step.warning)
     assert step.warning is not None
     assert "lags behind itself; nothing is new" in step.warning
     assert (reader.done, reader.bookmark, reader.records_left) == (True, bookmark, 0)
@@ -365,14 +509,14 @@ def test_what_came_with_a_drop_is_left_out() -> None:
     assert step.below_mrid == 0
 
 
-def test_a_wiped_logger_is_read_whole() -> None:
+def test_a_wiped_device_is_read_whole_again() -> None:
     """After starting over all pages follow, and the bookmark counts anew."""
     reader = _reader(bookmark=1000)
     reader.advance(25, {})
 
-    assert reader.advance(25, _records(1, 10)) == Step(bookmark=10)
-    assert reader.advance(25, _records(11, 20)) == Step(bookmark=20)
-    assert reader.advance(25, _records(21, 25)) == Step(bookmark=25)
+    assert reader.advance(25, _records(1, 10)) == Step(from_mrid=0, bookmark=10)
+    assert reader.advance(25, _records(11, 20)) == Step(from_mrid=11, bookmark=20)
+    assert reader.advance(25, _records(21, 25)) == Step(from_mrid=21, bookmark=25)
     assert reader.done
 
 
@@ -389,26 +533,56 @@ def test_starting_over_happens_once() -> None:
 # start_date
 
 
-def test_readings_before_start_date_are_left_out() -> None:
+def test_records_before_start_date_are_left_out() -> None:
     """The day asked for too early is left out; from the second page on the way is by mrid."""
     reader = _reader(start=500 * INTERVAL)
 
-    assert reader.advance(520, _records(496, 505)) == Step(since=500 * INTERVAL, bookmark=505)
+    assert reader.advance(520, _records(496, 505)) == Step(from_mrid=500, bookmark=505)
     assert reader.request == PageRequest(start_mrid=506)
-    assert reader.advance(520, _records(506, 515)) == Step(since=500 * INTERVAL, bookmark=515)
+    assert reader.advance(520, _records(506, 515)) == Step(from_mrid=506, bookmark=515)
 
 
 def test_before_start_date_there_is_no_bookmark() -> None:
     """A first sync that is cut off before it reached start_date must not go on without it."""
     reader = _reader(start=500 * INTERVAL)
 
-    assert reader.advance(520, _records(404, 413)) == Step(since=500 * INTERVAL, bookmark=None)
+    assert reader.advance(520, _records(404, 413)) == Step(below_mrid=0, bookmark=None)
     assert reader.request == PageRequest(start_mrid=414)
 
 
-def test_a_start_date_is_no_gap() -> None:
-    """What comes before the first record that a date brings is not missing."""
-    assert _reader(start=500 * INTERVAL).advance(500, _records(491, 500)).missing == 0
+def test_behind_the_first_record_that_counts_no_clock_counts() -> None:
+    """Records that an unset clock stamped 2010 in mid-history are kept like all others."""
+    reader = _reader(start=500 * INTERVAL)
+    reader.advance(520, _records(404, 413))
+    page = {**_records(414, 423), **dict.fromkeys((418, 419), 7), 416: 600 * INTERVAL}
+
+    assert _kept(reader.advance(520, page), page) == [416, 417, 418, 419, 420, 421, 422, 423]
+    assert _kept(reader.advance(520, _records(424, 433)), _records(424, 433)) == list(range(424, 434))
+
+
+def test_what_a_date_has_hidden_is_read_by_mrid() -> None:
+    """A query by date lacks what a wrong clock stamped elsewhere: its page counts up to the first hole."""
+    reader = _reader(start=500 * INTERVAL)
+    step = reader.advance(520, _records(496, 503, 507, 508))
+
+    assert _kept(step, _records(496, 508)) == [500, 501, 502, 503]
+    assert (step.bookmark, reader.request) == (503, PageRequest(start_mrid=504))
+    assert _kept(reader.advance(520, _records(504, 513)), _records(504, 513)) == list(range(504, 514))
+
+
+def test_holes_before_the_first_record_that_counts_are_left_alone() -> None:
+    """What may be missing there is not wanted."""
+    reader = _reader(start=500 * INTERVAL)
+
+    assert _kept(reader.advance(520, _records(500, 508, 491)), _records(491, 508)) == list(range(500, 509))
+
+
+def test_a_record_from_the_future_is_not_the_first_that_counts() -> None:
+    """A clock that was ahead before start_date makes no record wanted that is too old."""
+    reader = _reader(start=500 * INTERVAL)
+    page = {**_records(490, 499), 494: NOW + 2 * DAY}
+
+    assert (_kept(reader.advance(520, page), page), reader.bookmark) == ([], None)
 
 
 def test_an_empty_answer_to_a_date_is_doubted() -> None:
@@ -417,7 +591,7 @@ def test_an_empty_answer_to_a_date_is_doubted() -> None:
 
     assert reader.advance(1000, {}) == Step()
     assert (reader.done, reader.request, reader.records_left) == (False, PageRequest(start_mrid=991), 10)
-    assert reader.advance(1000, _records(991, 1000)) == Step(since=995 * INTERVAL, bookmark=1000)
+    assert reader.advance(1000, _records(991, 1000)) == Step(from_mrid=995, bookmark=1000)
     assert reader.done
 
 
@@ -440,17 +614,6 @@ def test_records_that_vanish_within_a_run_are_an_error() -> None:
         reader.advance(None, {})
 
 
-@pytest.mark.parametrize(("lookback", "newest", "missing"), [(50, 100, 0), (10, 100, 0), (5, 105, 5), (5, 200, 5)])
-def test_an_old_gap_is_not_told_again_for_a_lookback(lookback: int, newest: int, missing: int) -> None:
-    """Of an empty answer to a lookback, only what lies behind the bookmark is a gap."""
-    assert _reader(bookmark=100, lookback=lookback).advance(newest, {}).missing == missing
-
-
-def test_what_lies_behind_end_date_is_not_missing() -> None:
-    """A gap that begins after end_date is for a later sync to tell."""
-    assert _reader(bookmark=0, end=3 * INTERVAL).advance(10, _records(1, 3, 8, 9, 10)).missing == 0
-
-
 def test_a_newest_page_that_begins_after_start_date_means_reading_all() -> None:
     """If the whole newest page is wanted, more may be: the device is read from its first record."""
     reader = _reader(start=15 * INTERVAL)
@@ -459,9 +622,9 @@ def test_a_newest_page_that_begins_after_start_date_means_reading_all() -> None:
 
     assert step == Step(below_mrid=0, warning="the service found nothing since start_date; reading all records")
     assert (reader.done, reader.request) == (False, PageRequest(start_mrid=0))
-    assert reader.advance(30, _records(1, 10)) == Step(since=15 * INTERVAL, bookmark=None)
-    assert reader.advance(30, _records(11, 20)) == Step(since=15 * INTERVAL, bookmark=20)
-    assert reader.advance(30, _records(21, 30)) == Step(since=15 * INTERVAL, bookmark=30)
+    assert reader.advance(30, _records(1, 10)) == Step(below_mrid=0, bookmark=None)
+    assert reader.advance(30, _records(11, 20)) == Step(from_mrid=15, bookmark=20)
+    assert reader.advance(30, _records(21, 30)) == Step(from_mrid=21, bookmark=30)
     assert reader.done
 
 
@@ -470,7 +633,7 @@ def test_a_newest_page_that_begins_at_start_date_is_enough() -> None:
     reader = _reader(start=21 * INTERVAL)
     reader.advance(30, {})
 
-    assert reader.advance(30, _records(21, 30)) == Step(since=21 * INTERVAL, bookmark=30)
+    assert reader.advance(30, _records(21, 30)) == Step(from_mrid=21, bookmark=30)
     assert reader.done
 
 
@@ -480,7 +643,7 @@ def test_a_newest_page_that_is_the_only_one_is_enough() -> None:
     reader.advance(5, {})
 
     assert reader.request == PageRequest(start_mrid=0)
-    assert reader.advance(5, _records(2, 5)) == Step(since=2 * INTERVAL, bookmark=5)
+    assert reader.advance(5, _records(2, 5)) == Step(from_mrid=2, bookmark=5)
     assert reader.done
 
 
@@ -500,26 +663,26 @@ def test_the_bookmark_stops_before_end_date() -> None:
     reader = _reader(bookmark=0, end=13 * INTERVAL)
     reader.advance(30, _records(1, 10))
 
-    assert reader.advance(30, _records(11, 20)) == Step(below_mrid=14, bookmark=13)
+    assert reader.advance(30, _records(11, 20)) == Step(from_mrid=11, below_mrid=14, bookmark=13)
     assert (reader.done, reader.bookmark) == (True, 13)
 
 
 def test_a_record_at_end_date_is_kept() -> None:
     """`end_date` is the last moment that is read."""
-    assert _reader(bookmark=0, end=3 * INTERVAL).advance(3, _records(1, 3)) == Step(bookmark=3)
+    assert _reader(bookmark=0, end=3 * INTERVAL).advance(3, _records(1, 3)) == Step(from_mrid=1, bookmark=3)
 
 
 def test_a_page_that_is_all_after_end_date_moves_nothing() -> None:
     """A device without a reading up to `end_date` keeps what bookmark it has."""
     assert _reader(end=0).advance(3, _records(1, 3)) == Step(below_mrid=1)
-    assert _reader(bookmark=0, end=0).advance(3, _records(1, 3)) == Step(below_mrid=1, bookmark=0)
+    assert _reader(bookmark=0, end=0).advance(3, _records(1, 3)) == Step(from_mrid=1, below_mrid=1, bookmark=0)
 
 
 def test_an_end_date_before_the_bookmark_does_not_move_it_back() -> None:
     """What has been read stays read."""
     reader = _reader(bookmark=20, lookback=10, end=15 * INTERVAL)
 
-    assert reader.advance(30, _records(11, 20)) == Step(below_mrid=16, bookmark=20)
+    assert reader.advance(30, _records(11, 20)) == Step(from_mrid=11, below_mrid=16, bookmark=20)
     assert reader.done
 
 
@@ -528,89 +691,91 @@ def test_what_follows_the_first_later_record_is_left_for_a_later_sync() -> None:
     reader = _reader(bookmark=0, end=5 * INTERVAL)
 
     assert reader.advance(4, {1: INTERVAL, 2: 9 * INTERVAL, 3: 2 * INTERVAL, 4: 3 * INTERVAL}) == Step(
-        below_mrid=2, bookmark=1
+        from_mrid=1, below_mrid=2, bookmark=1
     )
+
+
+def test_a_record_from_the_future_does_not_end_a_device() -> None:
+    """A clock that was ahead once keeps nothing behind it away."""
+    reader = _reader(bookmark=0, end=50 * INTERVAL)
+    page = {**_records(1, 4), 2: NOW + DAY + 1}
+
+    assert _kept(reader.advance(4, page), page) == [1, 2, 3, 4]
 
 
 # Any device
 
 
-@dataclass
-class _Device:
-    """What the service has of a device, and how it answers: both readings of what a page of mrids is."""
-
-    records: dict[int, int]
-    page_size: int
-    pages_hold_ids: bool
-    offset: int = 0
-    date_answers_lack: int = 0
-    calls: int = 0
-    kept: list[int] = field(default_factory=list)
-
-    def answer(self, request: PageRequest) -> tuple[int | None, dict[int, int]]:
-        """Return the newest record's mrid and the page that begins where the request says."""
-        self.calls += 1
-        newest = max(self.records, default=None)
-        if request.start_date is not None:
-            first_moment = request.start_date - self.offset
-            last_moment = max(self.records.values(), default=0) - self.date_answers_lack
-            found = [mrid for mrid, moment in self.records.items() if first_moment <= moment <= last_moment]
-        else:
-            found = [mrid for mrid in self.records if mrid >= (request.start_mrid or 0)]
-        found.sort()
-        if self.pages_hold_ids and found:
-            first = found[0] if request.start_mrid is None else request.start_mrid
-            found = [mrid for mrid in found if mrid < first + self.page_size]
-        return newest, {mrid: self.records[mrid] for mrid in found[: self.page_size]}
-
-    def read(self, reader: MridPaginator, most_calls: int) -> None:
-        """Read the device to its end, as the tap does."""
-        while not reader.done:
-            assert self.calls < most_calls
-            newest, page = self.answer(reader.request)
-            left_before = reader.records_left
-            step = reader.advance(newest, page)
-            below = math.inf if step.below_mrid is None else step.below_mrid
-            self.kept += [mrid for mrid, moment in page.items() if moment >= step.since and mrid < below]
-            assert step.bookmark is None or step.bookmark == reader.bookmark
-            assert (reader.records_left > 0) is not reader.done
-            assert reader.records_left <= left_before or step.below_mrid == 0
+@st.composite
+def _histories(draw: st.DrawFn, *, put_back: bool = True) -> dict[int, int]:
+    """Draw a device's records: holes in the mrids with and without time missing, silences, a clock put back."""
+    steps = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from([1, 1, 1, 1, 2, 3, 30]),
+                st.sampled_from([INTERVAL] * 8 + [2 * INTERVAL, DAY, 25 * DAY, 70 * DAY]),
+            ),
+            max_size=60,
+        )
+    )
+    back_at = draw(st.integers(1, 60))
+    back_by = draw(st.sampled_from([0, 300, INTERVAL, 5 * INTERVAL + 60, 20 * INTERVAL])) if put_back else 0
+    mrid, moment, records = draw(st.integers(0, 50)), 400 * DAY, {}
+    for number, (ids, seconds) in enumerate(steps):
+        if 0 <= back_at - number <= 21:
+            seconds = INTERVAL  # noqa: PLW2901 - no silence just before the clock was put back
+        mrid, moment = mrid + ids, moment + seconds - (back_by if number == back_at else 0)
+        records[mrid] = moment
+    return records
 
 
-def _most_calls(mrids: set[int], first: int, page_size: int) -> int:
-    """Return a bound of the calls from an mrid on.
-
-    Under either meaning of a page, two calls in a row reach further than one page of ids, except for the last.
-    """
-    return 2 * math.ceil(max(0, max(mrids, default=0) + 1 - first) / page_size) + 2
+def _now(records: dict[int, int]) -> int:
+    return max(records.values(), default=0) + INTERVAL
 
 
-MRIDS = st.sets(st.integers(0, 120), max_size=60) | st.builds(
-    lambda first, count: set(range(first, first + count)), st.integers(0, 80), st.integers(0, 60)
+def _most_calls(records: dict[int, int], page_size: int) -> int:
+    """Return more calls than any way of reading needs, and so few that none goes in circles."""
+    mrids, moments = [*records, 0], [*records.values(), 0]
+    days = (max(moments) - min(records.values(), default=0)) / DAY
+    return 20 + 6 * math.ceil((max(mrids) + len(mrids)) / page_size) + math.ceil(days)
+
+
+SERVICES = st.fixed_dictionaries(
+    {
+        "page_size": st.integers(2, 15),  # one record alone comes in no order
+        "pages_hold_ids": st.booleans(),
+        "sorting": st.sampled_from(SORTINGS),
+        "page_days": st.sampled_from([0, 21]),
+    }
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
-@given(
-    mrids=MRIDS,
-    bookmark=st.none() | st.integers(0, 120),
-    page_size=st.integers(1, 15),
-    lookback=st.integers(0, 20),
-    pages_hold_ids=st.booleans(),
-)
+@settings(derandomize=True, deadline=None, max_examples=1000)
+@given(records=_histories(), lookback=st.integers(0, 20), service=SERVICES, data=st.data())
 def test_any_device_is_read_whole_once(
-    mrids: set[int], bookmark: int | None, page_size: int, lookback: int, *, pages_hold_ids: bool
+    records: dict[int, int], lookback: int, service: dict[str, Any], data: st.DataObject
 ) -> None:
-    """Whatever exists, and whatever a page is: every record behind the bookmark is read, once, in few calls."""
-    if bookmark is not None:
-        mrids = mrids | {bookmark}
-    device = _Device({mrid: mrid * INTERVAL for mrid in mrids}, page_size, pages_hold_ids)
-    reader = _reader(bookmark=bookmark, page_size=page_size, lookback=lookback)
+    """Whatever exists, and whichever service answers: every record behind the bookmark is read, and once."""
+    # A clock put back within the very first page of a service that sorts by time is the one case that nobody can tell.
+    starts: list[int | None] = [None] if service["sorting"] != "time" or not records else []
+    bookmark = data.draw(st.sampled_from([*starts, *sorted(records)]))
+    device = PagedService(records, **service)
+    newest = None if bookmark is None else records[bookmark]
+    reader = _reader(
+        bookmark=bookmark,
+        page_size=device.page_size,
+        lookback=lookback,
+        newest=newest,
+        now=_now(records),
+    )
     first = 0 if bookmark is None else max(0, bookmark + 1 - lookback)
-    device.read(reader, _most_calls(mrids, first, page_size))
+    device.read(reader, _most_calls(records, device.page_size))
 
-    assert sorted(mrid for mrid in mrids if mrid >= first) == device.kept
-    assert max(mrids, default=None) == reader.bookmark
+    assert sorted(mrid for mrid in records if mrid >= max(first, (bookmark or 0) + 1)) == [
+        mrid for mrid in device.kept if bookmark is None or mrid > bookmark
+    ]
+    assert sorted(set(device.kept)) == device.kept
+    assert max(records, default=None) == reader.bookmark
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)
@@ -620,64 +785,86 @@ def test_any_device_is_read_whole_once(
     page_size=st.integers(1, 15),
     pages_hold_ids=st.booleans(),
 )
-def test_a_device_without_gaps_costs_as_many_calls_as_it_has_pages(
+def test_a_device_without_holes_costs_as_many_calls_as_it_has_pages(
     bookmark: int, count: int, page_size: int, *, pages_hold_ids: bool
 ) -> None:
     """No call is made in vain: ⌈records / page size⌉, and one to learn that nothing is new."""
-    device = _Device(_records(0, bookmark + count), page_size, pages_hold_ids)
+    device = PagedService(_records(0, bookmark + count), page_size, pages_hold_ids)
     device.read(_reader(bookmark=bookmark, page_size=page_size), 1000)
 
     assert max(1, math.ceil(count / page_size)) == device.calls
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(records=_histories(put_back=False), sorting=st.sampled_from(["mrid", "time"]))
+def test_holes_cost_few_calls(records: dict[int, int], sorting: str) -> None:
+    """Where pages hold the next records that exist, a page of them is a call, whatever their ids are."""
+    device = PagedService(records, page_size=15, sorting=sorting)
+    device.read(_reader(page_size=15, now=_now(records)), 1000)
+
+    assert device.calls <= math.ceil(len(records) / 15) + 3
+
+
+@settings(derandomize=True, deadline=None, max_examples=1000)
 @given(
-    mrids=MRIDS,
-    start=st.integers(0, 130 * INTERVAL),
-    page_size=st.integers(1, 15),
+    records=_histories(),
+    wrong=st.lists(st.tuples(st.integers(0, 59), st.sampled_from([0, 700 * DAY, 5000 * DAY])), max_size=3),
+    start=st.integers(395 * DAY, 480 * DAY),
     offset=st.integers(-12 * 3600, 14 * 3600),
     date_answers_lack=st.sampled_from([0, DAY]),
-    pages_hold_ids=st.booleans(),
+    service=SERVICES,
 )
-def test_a_first_sync_reads_all_from_start_date_on(
-    mrids: set[int], start: int, page_size: int, offset: int, date_answers_lack: int, *, pages_hold_ids: bool
+def test_a_first_sync_reads_all_from_the_first_record_that_counts_on(  # noqa: PLR0917 - what is drawn
+    records: dict[int, int],
+    wrong: list[tuple[int, int]],
+    start: int,
+    offset: int,
+    date_answers_lack: int,
+    service: dict[str, Any],
 ) -> None:
-    """In any time zone, and even if answers to dates lack the newest day, exactly what is not too old is kept."""
-    records = {mrid: DAY + mrid * INTERVAL for mrid in mrids}
-    device = _Device(records, page_size, pages_hold_ids, offset, date_answers_lack)
-    device.read(_reader(start=DAY + start, page_size=page_size), _most_calls(mrids, 0, page_size) + 2)
+    """In any time zone, if answers to dates lack the newest day, and if clocks were wrong behind it."""
+    now = _now(records)
+    if service["sorting"] == "time":  # a clock put back within the first page: as in the test above
+        records = dict(zip(sorted(records), sorted(records.values()), strict=True))
+    first = next((mrid for mrid in sorted(records) if records[mrid] >= start), None)
+    if service["sorting"] != "mrid" or service["page_days"] or service["pages_hold_ids"] or date_answers_lack:
+        wrong = []  # nobody could tell what a wrong clock has hidden there
+    if date_answers_lack:
+        service = {**service, "page_days": 0}  # what is lacking then comes with the next sync
+    for place, moment in wrong:
+        mrid = (sorted(records) or [0])[place % max(1, len(records))]
+        if first is not None and mrid > first:
+            records = {**records, mrid: moment}
+    device = PagedService(records, **service, offset=offset, date_answers_lack=date_answers_lack)
+    device.read(_reader(start=start, page_size=device.page_size, now=now), 3 * _most_calls(records, device.page_size))
 
-    assert sorted(mrid for mrid in mrids if records[mrid] >= DAY + start) == device.kept
+    assert sorted(mrid for mrid in records if first is not None and mrid >= first) == device.kept
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
-@given(
-    mrids=MRIDS,
-    end=st.integers(0, 130 * INTERVAL),
-    page_size=st.integers(1, 15),
-    pages_hold_ids=st.booleans(),
-)
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(records=_histories(), end=st.integers(399 * DAY, 480 * DAY), service=SERVICES)
 def test_a_sync_with_end_date_and_one_without_make_a_whole(
-    mrids: set[int], end: int, page_size: int, *, pages_hold_ids: bool
+    records: dict[int, int], end: int, service: dict[str, Any]
 ) -> None:
-    """The first keeps what is not after `end_date`, the second exactly the rest."""
-    records = {mrid: mrid * INTERVAL for mrid in mrids}
-    most_calls = _most_calls(mrids, 0, page_size)
-    device = _Device(records, page_size, pages_hold_ids)
-    reader = _reader(end=end, page_size=page_size)
+    """The first keeps what comes before the first record after `end_date`, the second exactly the rest."""
+    most_calls, now = _most_calls(records, service["page_size"]), _now(records)
+    first_after = next((mrid for mrid in sorted(records) if records[mrid] > end), math.inf)
+    device = PagedService(records, **service)
+    reader = _reader(end=end, page_size=device.page_size, now=now)
     device.read(reader, most_calls)
 
-    assert sorted(mrid for mrid in mrids if records[mrid] <= end) == device.kept
+    assert sorted(mrid for mrid in records if mrid < first_after) == device.kept
 
     device.calls = 0
-    device.read(_reader(bookmark=reader.bookmark, page_size=page_size), most_calls)
+    newest = None if reader.bookmark is None else records[reader.bookmark]
+    device.read(_reader(bookmark=reader.bookmark, page_size=device.page_size, newest=newest, now=now), most_calls)
 
-    assert sorted(mrids) == device.kept
+    assert sorted(records) == device.kept
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)
 @given(
-    mrids=MRIDS,
+    mrids=st.sets(st.integers(0, 120), max_size=60),
     bookmark=st.integers(0, 300),
     page_size=st.integers(1, 15),
     pages_hold_ids=st.booleans(),
@@ -687,9 +874,10 @@ def test_a_wiped_device_is_read_whole_or_left_alone(
 ) -> None:
     """A newest record below the bookmark means all of the device again, or nothing and the bookmark stays."""
     newest = max(mrids, default=None)
-    device = _Device({mrid: mrid * INTERVAL for mrid in mrids}, page_size, pages_hold_ids)
-    reader = _reader(bookmark=bookmark, page_size=page_size)
-    device.read(reader, _most_calls(mrids, 0, page_size) + 1)
+    records = {mrid: mrid * INTERVAL for mrid in mrids}
+    device = PagedService(records, page_size, pages_hold_ids)
+    reader = _reader(bookmark=bookmark, page_size=page_size, now=_now(records))
+    device.read(reader, _most_calls(records, page_size))
     lags = newest is not None and newest > page_size and 0 < bookmark - newest <= page_size
 
     if newest is None or lags:
