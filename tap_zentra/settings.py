@@ -110,8 +110,9 @@ SCHEMA = th.PropertiesList(
     th.Property(
         "mrid_lookback",
         th.IntegerType(minimum=0),
-        default=0,
-        description="Re-read the last N records on every sync, to catch late arrivals.",
+        default=200,
+        description="Re-read the last N records on every sync, and write those that have changed: values that came "
+        "late, or were corrected.",
     ),
     th.Property("device_depth", th.BooleanType, default=True, description="Ask for the depths of the sensors."),
     th.Property("user_agent", th.StringType, description="User-Agent header; by default `tap-zentra/<version>`."),

@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import threading
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -58,12 +59,16 @@ class WirelessApi:
         """Return one page."""
         params = {
             "device_sn": device_sn,
-            "per_page": str(page_size),
+            "per_page": str(page.per_page or page_size),
             "sort_by": "ascending",
             "device_depth": str(depth).lower(),
         }
         if page.start_mrid is not None:
             params["start_mrid"] = str(page.start_mrid)
+        if page.end_mrid is not None:
+            params["end_mrid"] = str(page.end_mrid)
+        if page.start_date is not None:
+            params["start_date"] = f"{datetime.fromtimestamp(page.start_date, UTC):%Y-%m-%d %H:%M}"
         on_sent()
         with self._lock:
             answer = self._emulator.answer(Request("/api/v4/get_readings/", params, f"Token {TOKEN}"))

@@ -49,7 +49,7 @@ def _faults(**config: object) -> list[str]:
         ("max_concurrent_calls", 16),
         ("request_timeout", 120),
         ("max_attempts", 5),
-        ("mrid_lookback", 0),
+        ("mrid_lookback", 200),
         ("device_depth", True),
         ("user_agent", None),
     ],

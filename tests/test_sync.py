@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -112,12 +113,24 @@ def test_start_date_and_end_date_bound_the_readings(emulate: Emulate) -> None:
     assert by_key(first.records + second.records) == since_start
 
 
-def test_lookback_reads_the_last_records_again(emulate: Emulate) -> None:
-    """With mrid_lookback the last N records of each device come once more, and the bookmark stays."""
-    emulator = emulate(Device("z6-00001", records=60))
+def _without_digests(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state as 0.1.0 would have left it."""
+    old: dict[str, Any] = json.loads(json.dumps(state))
+    for partition in old["bookmarks"]["readings"]["partitions"]:
+        partition.pop("overlap", None)
+        partition.pop("places", None)
+    return old
+
+
+def test_a_state_of_0_1_0_goes_on_without_writing_anything_again(emulate: Emulate) -> None:
+    """The digests that it lacks are made, and only what is new is written."""
+    emulator = emulate(Device("z6-00001", records=60, sensors=PROFILE_STATION), Device("z6-00002", records=250))
     first = sync(emulator)
+    emulator.grow(5)
 
-    second = sync(emulator, state=first.state, mrid_lookback=7)
+    second = sync(emulator, state=_without_digests(first.state))
+    third = sync(emulator, state=second.state)
 
-    assert {record["mrid"] for record in second.records} == set(range(54, 61))
-    assert second.state == first.state
+    assert by_key(first.records + second.records) == held(emulator)
+    assert third.records == []
+    assert third.state == second.state

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from singer_sdk.exceptions import ConfigurationError
 
+BESIDE_THE_VALUE = ("overlap", "places")
+"""Names of what a partition keeps beside its bookmark, there and in `Bookmark`."""
+
 NEWEST_READINGS = "newest_readings"
 """Beside the partitions: each device's newest reading, in seconds since 1970, so that a silent one has an age."""
+
+
+@dataclass(frozen=True)
+class Bookmark:
+    """Where a device stands.
+
+    Attributes:
+        value: The last mrid that was written.
+        overlap: What the records up to it held, see `overlap`; None: nothing is known of that.
+        places: Which place has which `sub_sensor_index`; None: the device has no port with several.
+    """
+
+    value: int
+    overlap: Any = None
+    places: Any = None
 
 
 class StateError(ConfigurationError):
@@ -53,17 +72,23 @@ class Bookmarks:
             raise StateError(f"the state's bookmark of {device_sn} should be an mrid (a whole number), not {mrid!r}")
         self._by_device[device_sn] = partition
 
-    def get(self, device_sn: str) -> int | None:
-        """Return the highest mrid that was written for a device; None when there is none yet."""
-        partition = self._by_device.get(device_sn)
-        return None if partition is None else partition.get("replication_key_value")
+    def get(self, device_sn: str) -> Bookmark | None:
+        """Return where a device stands; None when nothing was written for it yet."""
+        partition = self._by_device.get(device_sn, {})
+        value = partition.get("replication_key_value")
+        return None if value is None else Bookmark(value, *(partition.get(name) for name in BESIDE_THE_VALUE))
 
-    def newest(self, device_sn: str) -> int | None:
-        """Return the moment of the newest reading that was written for a device, in seconds since 1970."""
+    def newest(self, device_sn: str, *, until: float) -> int | None:
+        """Return the moment of a device's newest reading that was written, in seconds since 1970.
+
+        Args:
+            device_sn: The device's serial number.
+            until: A moment beyond this one can't be true, as versions before 0.2.0 may have kept; None then.
+        """
         moment = self._newest.get(device_sn)
-        return moment if isinstance(moment, int) else None
+        return moment if isinstance(moment, int) and moment <= until else None
 
-    def set(self, device_sn: str, mrid: int, newest: int | None = None) -> None:
+    def set(self, device_sn: str, bookmark: Bookmark, newest: int | None = None) -> None:
         """Move a device's bookmark, and take note of the moment of its newest reading, in seconds since 1970."""
         partition = self._by_device.get(device_sn)
         if partition is None:
@@ -71,7 +96,11 @@ class Bookmarks:
             self._by_device[device_sn] = partition
             self._stream_state.setdefault("partitions", []).append(partition)
         partition["replication_key"] = self._replication_key
-        partition["replication_key_value"] = mrid
+        partition["replication_key_value"] = bookmark.value
+        for name in BESIDE_THE_VALUE:
+            partition.pop(name, None)
+            if (known := getattr(bookmark, name)) is not None:
+                partition[name] = known
         if newest is not None:
             self._newest[device_sn] = newest
             self._stream_state[NEWEST_READINGS] = self._newest

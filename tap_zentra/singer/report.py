@@ -24,6 +24,8 @@ PROGRESS_INTERVAL = 10.0
 STALE = 86_400.0
 """Seconds: a device whose newest reading is older is silent, as far as anyone can see."""
 
+HEADER = ("device", "outcome", "readings", "mrids", "newest reading (UTC)", "age", "gaps", "calls", "waited", "")
+
 SUMMARY = "run summary: "
 """What the line for programs begins with; JSON follows."""
 
@@ -95,16 +97,14 @@ class Report:
         """Say what became of each device, one line each, and the same once more for programs."""
         now = self._now().timestamp()
         seconds = self._clock() - self._started
-        header = ("device", "state", "readings", "mrids", "newest reading (UTC)", "age", "calls", "waited", "")
-        for line in _table([header, *(self._row(device, now) for device in self._devices)]):
+        for line in _table([HEADER, *(self._row(device, now) for device in self._devices)]):
             self._logger.info("%s", line)
         outcomes = [device.outcome for device in self._devices]
         self._logger.info(
-            "%d devices: %d current, %d with gaps, %d failed; %d readings in %s",
+            "%d devices: %d current, %d failed; %d readings in %s",
             len(outcomes),
-            sum(_state(device) == Outcome.CURRENT for device in self._devices),
-            sum(_state(device) == "gap" for device in self._devices),
-            sum(outcome is not Outcome.CURRENT for outcome in outcomes),
+            outcomes.count(Outcome.CURRENT),
+            outcomes.count(Outcome.FAILED),
             sum(device.readings for device in self._devices),
             duration(seconds),
         )
@@ -122,7 +122,10 @@ class Report:
                 "newest": device.newest,
                 "age": None if device.newest is None else _age(device.newest, now),
                 "silent": self._is_silent(device, now),
-                "gaps": device.missing,
+                "gaps": len(device.gaps),
+                "longest_gap": max(device.gaps, default=0),
+                "ahead": device.ahead,
+                "rewritten": device.rewritten,
                 "went_back": _went_back(device),
                 "calls": device.turn.calls,
                 "waited": round(device.turn.waited, 3),
@@ -153,6 +156,13 @@ class Report:
                 duration(STALE),
                 ", ".join(silent),
             )
+        ahead = [
+            f"{device.turn.device_sn} (a reading is stamped {_in_words(device.ahead)})"
+            for device in self._devices
+            if device.ahead is not None
+        ]
+        if ahead:
+            self._logger.warning("%d devices whose clock is ahead: %s", len(ahead), ", ".join(ahead))
         back = [
             f"{device.turn.device_sn} (behind mrid {device.went_back})"
             for device in self._devices
@@ -167,22 +177,35 @@ class Report:
         return device.newest is None or now - device.newest > STALE
 
     def _row(self, device: DeviceProgress, now: float) -> tuple[str, ...]:
-        newest = None if device.newest is None else datetime.fromtimestamp(device.newest, tz=UTC)
         if device.outcome is Outcome.CURRENT and device.mrids is None:
             mrids = "nothing new"
         else:
             mrids = "-" if device.mrids is None else f"{device.mrids[0]} to {device.mrids[1]}"
         return (
             device.turn.device_sn,
-            _state(device),
+            device.outcome,
             str(device.readings),
             mrids,
-            "-" if newest is None else f"{newest:%Y-%m-%d %H:%M:%S}",
-            "-" if newest is None else _age_in_words(device, now),
+            "-" if device.newest is None else _in_words(device.newest),
+            "-" if device.newest is None else _age_in_words(device, now),
+            f"{len(device.gaps)}, longest {duration(max(device.gaps))}" if device.gaps else "0",
             str(device.turn.calls),
             duration(device.turn.waited),
-            ", ".join(["silent"] * self._is_silent(device, now) + ["mrid went backwards"] * _went_back(device)),
+            ", ".join(self._remarks(device, now)),
         )
+
+    def _remarks(self, device: DeviceProgress, now: float) -> list[str]:
+        remarks = {
+            "silent": self._is_silent(device, now),
+            "clock is ahead": device.ahead is not None,
+            "mrid went backwards": _went_back(device),
+            f"{device.rewritten} records late or corrected": device.rewritten > 0,
+        }
+        return [remark for remark, holds in remarks.items() if holds]
+
+
+def _in_words(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment, tz=UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -190,11 +213,6 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     from tabulate import tabulate  # noqa: PLC0415
 
     return [line.rstrip() for line in tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines()]
-
-
-def _state(device: DeviceProgress) -> str:
-    """Return a device's outcome as people read it: `gap` for one that is current, with records missing."""
-    return "gap" if device.outcome is Outcome.CURRENT and device.missing else device.outcome
 
 
 def _went_back(device: DeviceProgress) -> bool:
@@ -208,4 +226,4 @@ def _age(newest: float, now: float) -> float:
 def _age_in_words(device: DeviceProgress, now: float) -> str:
     if device.newest is not None:
         return duration(_age(device.newest, now))
-    return "no record" if device.bookmark is None else f"nothing since mrid {device.bookmark}"
+    return "no record" if device.bookmark is None else f"nothing since mrid {device.bookmark.value}"

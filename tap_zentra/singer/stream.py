@@ -18,6 +18,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from tap_zentra.calls.fleet import Fleet
 from tap_zentra.calls.schedule import Outcome, Schedule
 from tap_zentra.singer.bookmarks import Bookmarks
+from tap_zentra.singer.moments import DAY
 from tap_zentra.singer.pages import DeviceProgress, Page
 from tap_zentra.singer.report import Report
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tap_zentra.calls.fleet import Reader
     from tap_zentra.calls.limits import CallLimits
     from tap_zentra.settings import Settings
+    from tap_zentra.singer.bookmarks import Bookmark
     from tap_zentra.singer.writer import Writer
 
 RECORDS_AT_ONCE = 1000
@@ -91,11 +93,19 @@ class FleetStream(Stream, Generic[AccountType]):
         self._devices: list[DeviceProgress] = []
         self._is_stopped = False
         self._clock = time.monotonic
+        self._now = time.time
         self._state_written_at = self._clock()
 
     @abstractmethod
-    def reader(self, device_sn: str, bookmark: int | None) -> Reader[Page]:
-        """Return a device's reader, which stands at its bookmark, or without one at its start."""
+    def reader(self, device_sn: str, bookmark: Bookmark | None, newest: int | None, now: float) -> Reader[Page]:
+        """Return a device's reader.
+
+        Args:
+            device_sn: The device's serial number.
+            bookmark: Where it stands; None: at its start.
+            newest: Moment of its newest reading that is known, in seconds since 1970.
+            now: The moment at which the run began, in seconds since 1970.
+        """
 
     @property
     def account(self) -> AccountType:
@@ -180,13 +190,20 @@ class FleetStream(Stream, Generic[AccountType]):
             max_attempts=settings.max_attempts,
             now=self._clock(),
         )
-        known = {sn: bookmarks.get(sn) if self._is_incremental else None for sn in device_sns}
+        now = self._now()
         self._devices = [
-            DeviceProgress(turn, bookmark=known[turn.device_sn], newest=bookmarks.newest(turn.device_sn))
+            DeviceProgress(
+                turn,
+                bookmark=bookmarks.get(turn.device_sn) if self._is_incremental else None,
+                newest=bookmarks.newest(turn.device_sn, until=now + DAY),
+            )
             for turn in schedule.turns
         ]
         return Fleet(
-            {turn: self.reader(turn.device_sn, known[turn.device_sn]) for turn in schedule.turns},
+            {
+                device.turn: self.reader(device.turn.device_sn, device.bookmark, device.newest, now)
+                for device in self._devices
+            },
             schedule,
             threads=settings.max_concurrent_calls,
             logger=self.logger,

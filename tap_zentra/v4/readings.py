@@ -1,25 +1,31 @@
 r"""Stream `readings`: its columns, and how a response becomes records.
 
-Dirty details of the service that are settled here: units such as `" \\u00b0C"`, and entries that share a port.
+A dirty detail of the service that is settled here: units such as `" \\u00b0C"`.
 """
 
 from __future__ import annotations
 
 import functools
-import math
+import itertools
 import re
 import sys
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 from singer_sdk import typing as th
 
+from tap_zentra.singer import overlap
+from tap_zentra.singer.bookmarks import Bookmark
+from tap_zentra.singer.moments import DAY
+from tap_zentra.singer.overlap import Overlap
 from tap_zentra.singer.pages import Page
 from tap_zentra.singer.stream import FleetStream
 from tap_zentra.v4.api import Account
 from tap_zentra.v4.pagination import MridPaginator
-from tap_zentra.v4.responses import decode_page, page_size, require_page_of, timestamps_by_mrid
+from tap_zentra.v4.places import Places
+from tap_zentra.v4.responses import decode_page, order_of, page_size, require_page_of, timestamps_by_mrid
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -27,10 +33,13 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from tap_zentra.settings import Settings
     from tap_zentra.v4.api import Api
-    from tap_zentra.v4.responses import Metadata, Reading, ReadingsPage
+    from tap_zentra.v4.pagination import Step
+    from tap_zentra.v4.places import Series
+    from tap_zentra.v4.responses import Metadata, Reading
 
 READINGS = th.PropertiesList(
     th.Property("device_sn", th.StringType, required=True, description="Serial number of the device."),
@@ -41,7 +50,9 @@ READINGS = th.PropertiesList(
         description="Measurement record id: one moment at one device. It grows with the device's records.",
     ),
     th.Property("timestamp_utc", th.DateTimeType, required=True, description="Moment of the reading, ISO 8601, UTC."),
-    th.Property("port_number", th.IntegerType, required=True, description="Port of the device."),
+    th.Property(
+        "port_number", th.IntegerType, required=True, description="Port of the device; -1 when the service names none."
+    ),
     th.Property(
         "measurement",
         th.StringType,
@@ -52,7 +63,7 @@ READINGS = th.PropertiesList(
         "sub_sensor_index",
         th.IntegerType,
         required=True,
-        description="0; 1, 2, … for further values of the same record, port and measurement (profile probes).",
+        description="0; 1, 2, … for further places of the same port and measurement (depths of a profile probe).",
     ),
     th.Property("value", th.NumberType, description="The value, in `units`; null when the sensor gave none."),
     th.Property("units", th.StringType, description="Units as the account prefers them, for example `m³/m³`."),
@@ -60,7 +71,6 @@ READINGS = th.PropertiesList(
     th.Property(
         "error_flag",
         th.BooleanType,
-        required=True,
         description="True when the service marks the reading as faulty.",
     ),
     th.Property("error_description", th.StringType, description="What the service says of the fault."),
@@ -73,7 +83,7 @@ READINGS = th.PropertiesList(
     th.Property(
         "extra",
         th.ObjectType(additional_properties=True),
-        description="Fields that the columns above do not know.",
+        description="Fields that the columns above do not know, or not in the form in which they came.",
     ),
 ).to_dict()
 """JSON schema of stream `readings`: one record for each value."""
@@ -90,26 +100,41 @@ class ReadingsReader:
         done: Whether the device has been read to its end.
     """
 
-    def __init__(self, device_sn: str, paginator: MridPaginator, api: Api, *, page_size: int, depth: bool) -> None:
+    def __init__(
+        self, device_sn: str, api: Api, settings: Settings, *, bookmark: Bookmark | None, newest: int | None, now: float
+    ) -> None:
         """Stand at a bookmark; nothing is called yet.
 
         Args:
             device_sn: The device's serial number, as the user gave it.
-            paginator: Its way.
             api: The account's calls.
-            page_size: Records of a full page.
-            depth: Whether to ask for the depths of the sensors.
+            settings: Which readings are wanted, and how.
+            bookmark: Where earlier syncs have stopped; None: there were none.
+            newest: Moment of the newest reading that they have read, in seconds since 1970.
+            now: The moment at which the run began, in seconds since 1970.
         """
         self._device_sn = device_sn
-        self._paginator = paginator
         self._api = api
-        self._page_size = page_size
-        self._depth = depth
+        self._settings = settings
+        self._now = now
+        last_read = None if bookmark is None else bookmark.value
+        self._places = Places(bookmark and bookmark.places)
+        self._overlap = Overlap(last_read, reach=settings.mrid_lookback, state=bookmark and bookmark.overlap)
+        self._paginator = MridPaginator(
+            bookmark=last_read,
+            page_size=settings.page_size,
+            now=now,
+            reread_from=self._overlap.start,
+            start=settings.start_date,
+            end=settings.end_date,
+            newest=newest,
+        )
+        self._held: list[dict[str, Any]] = []
 
     @property
     def calls_left(self) -> float:
         """Calls still to be made, as far as known; infinite before the first response."""
-        return self._paginator.records_left / self._page_size
+        return self._paginator.records_left / self._settings.page_size
 
     @property
     def done(self) -> bool:
@@ -119,7 +144,11 @@ class ReadingsReader:
     def call(self, on_sent: Callable[[], None]) -> bytes | bytearray:
         """Fetch the next page; on a worker thread."""
         return self._api.get_readings(
-            self._device_sn, self._paginator.request, on_sent, page_size=self._page_size, depth=self._depth
+            self._device_sn,
+            self._paginator.request,
+            on_sent,
+            page_size=self._settings.page_size,
+            depth=self._settings.device_depth,
         )
 
     def take(self, body: bytes | bytearray) -> Page:
@@ -133,17 +162,54 @@ class ReadingsReader:
         content = decode_page(body)
         require_page_of(content, self._device_sn)
         moments = timestamps_by_mrid(content)
-        step = self._paginator.advance(content.pagination.max_mrid, moments, per_page=page_size(content))
-        below = math.inf if step.below_mrid is None else step.below_mrid
-        kept = [mrid for mrid in moments if mrid < below]
+        step = self._paginator.advance(
+            content.pagination.max_mrid, moments, per_page=page_size(content), order=order_of(content)
+        )
+        if step.bookmark is None:
+            self._overlap = Overlap(None, reach=self._settings.mrid_lookback)
+        kept = {mrid: moments[mrid] for mrid in sorted(moments) if step.keeps(mrid)}
+        return self._page(self._places.series(content), kept, step)
+
+    def _page(self, series: Sequence[Series], kept: Mapping[int, int], step: Step) -> Page:
+        """Return what a page brings: its new records, and those of the records read again that have changed."""
+        overlap = self._overlap
+        overlap.note(self._contents(series, kept))
+        changed = overlap.settle(self._paginator.position)
+        new = {mrid: moment for mrid, moment in kept.items() if not overlap.is_old(mrid)}
+        records = functools.partial(
+            reading_records, series, self._device_sn, wanted=new.keys() | (changed & kept.keys())
+        )
+        before = [record for record in self._held if record["mrid"] in changed]
+        still_open = {mrid for mrid in kept if overlap.is_open(mrid)}
+        self._held = [record for record in self._held if overlap.is_open(record["mrid"])]
+        self._held += reading_records(series, self._device_sn, wanted=still_open)
+        future = self._now + DAY
         return Page(
-            records=functools.partial(reading_records, content, self._device_sn, since=step.since, below_mrid=below),
-            bookmark=step.bookmark,
-            mrids=(min(kept), max(kept)) if kept else None,
-            newest=max((moments[mrid] for mrid in kept), default=None),
-            missing=step.missing,
+            records=lambda: itertools.chain(before, records()),
+            bookmark=self._bookmark(step),
+            mrids=(min(new), max(new)) if new else None,
+            moments=[moment for moment in kept.values() if moment <= future],
+            ahead=max((moment for moment in new.values() if moment > future), default=None),
+            rewritten=len(changed),
             warning=step.warning,
             went_back=self._paginator.went_back,
+        )
+
+    def _contents(self, series: Sequence[Series], kept: Mapping[int, int]) -> dict[int, bytes]:
+        """Return what those records hold that were read again, or that the next sync will read again."""
+        newest = max(kept, default=0)
+        # Digests of an earlier sync begin behind `start_date`; where there are none yet, they must begin there too.
+        since = 0 if self._overlap.has_digests else self._settings.start_date or 0
+        wanted = {mrid for mrid, moment in kept.items() if self._overlap.is_wanted(mrid, newest) and moment >= since}
+        return record_contents(series, wanted)
+
+    def _bookmark(self, step: Step) -> Bookmark | None:
+        if step.bookmark is None:
+            return None
+        return Bookmark(
+            step.bookmark,
+            overlap=self._overlap.as_state(step.bookmark),
+            places=self._places.as_state() or None,
         )
 
 
@@ -156,52 +222,32 @@ class ReadingsStream(FleetStream[Account]):
     replication_key = "mrid"
 
     @override
-    def reader(self, device_sn: str, bookmark: int | None) -> ReadingsReader:
-        settings = self.account.settings
-        paginator = MridPaginator(
-            bookmark=bookmark,
-            page_size=settings.page_size,
-            lookback=settings.mrid_lookback,
-            start=settings.start_date,
-            end=settings.end_date,
-        )
-        return ReadingsReader(
-            device_sn, paginator, self.account.api, page_size=settings.page_size, depth=settings.device_depth
-        )
+    def reader(self, device_sn: str, bookmark: Bookmark | None, newest: int | None, now: float) -> ReadingsReader:
+        account = self.account
+        return ReadingsReader(device_sn, account.api, account.settings, bookmark=bookmark, newest=newest, now=now)
 
 
-def reading_records(
-    page: ReadingsPage, device_sn: str, *, since: int = 0, below_mrid: float = math.inf
-) -> Iterator[dict[str, Any]]:
-    """Yield the records of stream `readings` that a page holds, in the response's order.
+def reading_records(series: Iterable[Series], device_sn: str, *, wanted: Collection[int]) -> Iterator[dict[str, Any]]:
+    """Yield the records of stream `readings` that a page holds.
 
     Args:
-        page: A decoded response.
+        series: A page's readings by place.
         device_sn: The device's serial number, as the user gave it.
-        since: Moment in seconds since 1970; readings before it are left out.
-        below_mrid: Readings of this mrid and above are left out.
+        wanted: The mrids whose readings become records.
     """
-    for measurement, entries in page.data.items():
-        # Entries that share a port are told apart by how often a record has been met there.
-        met: dict[int, dict[int, int]] = {}
-        for entry in entries:
-            metadata = entry.metadata
-            port_number = metadata.port_number
-            met_on_port = met.setdefault(port_number, {})
-            units = clean_units(metadata.units)
-            device_name = metadata.device_name or None
-            sensor_name = metadata.sensor_name or None
-            sensor_sn = metadata.sensor_sn or None
-            depth = metadata.depth or None
-            for reading in entry.readings:
-                mrid = reading.mrid
-                sub_sensor_index = met_on_port.get(mrid, 0)
-                met_on_port[mrid] = sub_sensor_index + 1
-                if reading.timestamp_utc < since or mrid >= below_mrid:
-                    continue
+    if not wanted:
+        return
+    for measurement, port_number, sub_sensor_index, metadata, readings in series:
+        units = clean_units(metadata.units)
+        device_name = metadata.device_name or None
+        sensor_name = metadata.sensor_name or None
+        sensor_sn = metadata.sensor_sn or None
+        depth = metadata.depth or None
+        for reading in readings:
+            if reading.mrid in wanted:
                 yield {
                     "device_sn": device_sn,
-                    "mrid": mrid,
+                    "mrid": reading.mrid,
                     "timestamp_utc": iso_timestamp(reading.timestamp_utc),
                     "port_number": port_number,
                     "measurement": measurement,
@@ -219,6 +265,45 @@ def reading_records(
                     "depth": depth,
                     "extra": _extra(metadata, reading),
                 }
+
+
+def record_contents(series: Iterable[Series], wanted: Collection[int]) -> dict[int, bytes]:
+    """Return what each of the wanted records holds, short: mrid -> digest of its values.
+
+    Neither the order of entries nor the form of a number or of nothing makes a difference (17 or 17.0, null or NaN,
+    null or ""). Names, depths and other descriptions don't count: a renamed device sends no new values.
+    """
+    rows: dict[int, list[tuple[object, ...]]] = {mrid: [] for mrid in wanted}
+    if not wanted:
+        return {}
+    for measurement, port, index, metadata, readings in sorted(series, key=lambda one: one[:3]):
+        units = clean_units(metadata.units)
+        for reading in readings:
+            if reading.mrid in rows:
+                rows[reading.mrid].append(
+                    (
+                        measurement,
+                        port,
+                        index,
+                        reading.timestamp_utc,
+                        _comparable(reading.value),
+                        units,
+                        reading.error_flag,
+                        reading.error_description or None,
+                    )
+                )
+    return {mrid: overlap.content(_ENCODER.encode(values)) for mrid, values in rows.items()}
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def _comparable(value: float | None) -> float | str | None:
+    """Return a value in the form in which 17 is 17.0, and 0 is -0.0."""
+    try:
+        return None if value is None else value + 0.0
+    except OverflowError:
+        return str(value)
 
 
 def _extra(metadata: Metadata, reading: Reading) -> dict[str, Any] | None:

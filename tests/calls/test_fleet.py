@@ -14,8 +14,9 @@ import pytest
 from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError, TransientError
 from tap_zentra.calls.fleet import Fleet
 from tap_zentra.calls.schedule import Phase, Schedule, Turn
+from tap_zentra.settings import read_settings
+from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.v4.api import call_limits
-from tap_zentra.v4.pagination import MridPaginator, PageRequest
 from tap_zentra.v4.readings import ReadingsReader
 from tests.support import PATIENCE
 
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
     from tap_zentra.singer.pages import Page
     from tap_zentra.v4.api import Api
+    from tap_zentra.v4.pagination import PageRequest
 
 PAGE_SIZE = 10
+START = Bookmark(0)
 WINDOW = 1e-6
 """Seconds: so little that nothing waits."""
 
@@ -82,7 +85,7 @@ def _fleet(
     *,
     threads: int = 4,
     max_attempts: int = 3,
-    bookmark: int | None = 0,
+    bookmark: Bookmark | None = START,
     clock: Callable[[], float] = time.monotonic,
 ) -> Fleet[Page]:
     limits = call_limits(user_limit=10**6, device_limit=10**6, window=WINDOW)
@@ -98,8 +101,10 @@ def _fleet(
 
     def reader(turn: Turn) -> ReadingsReader:
         api = SimpleNamespace(get_readings=lambda sn, request, on_sent, **_: fetch(sn, request, on_sent))
-        paginator = MridPaginator(bookmark=bookmark, page_size=PAGE_SIZE)
-        return ReadingsReader(turn.device_sn, paginator, cast("Api", api), page_size=PAGE_SIZE, depth=True)
+        config = {"auth_token": "x", "device_sns": turn.device_sn, "page_size": PAGE_SIZE, "mrid_lookback": 0}
+        return ReadingsReader(
+            turn.device_sn, cast("Api", api), read_settings(config), bookmark=bookmark, newest=None, now=2_000_000_000
+        )
 
     return Fleet(
         {turn: reader(turn) for turn in schedule.turns},
@@ -153,7 +158,7 @@ def test_a_page_has_its_device_and_bookmark() -> None:
     fleet = _fleet(["z6-1"], _Service({"z6-1": 25}).fetch)
     pages = list(fleet.pages(_nothing))
 
-    assert [page.bookmark for _, page in pages] == [10, 20, 25]
+    assert [page.bookmark and page.bookmark.value for _, page in pages] == [10, 20, 25]
     assert all(turn is fleet.turns[0] for turn, _ in pages)
     assert [record["device_sn"] for record in pages[2][1].records()] == ["z6-1"] * 5
 
@@ -319,7 +324,7 @@ def test_what_a_device_brought_before_it_failed_stays() -> None:
     fleet = _fleet(["z6-1"], service.fetch)
     pages = list(fleet.pages(_nothing))
 
-    assert [page.bookmark for _, page in pages] == [10]
+    assert [page.bookmark and page.bookmark.value for _, page in pages] == [10]
     assert _end(fleet) == {"z6-1": (Phase.FAILED, "403 Forbidden")}
 
 

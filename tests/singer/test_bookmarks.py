@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from tap_zentra.singer.bookmarks import Bookmarks, StateError
+from tap_zentra.singer.bookmarks import Bookmark, Bookmarks, StateError
+
+NOW = 2_000_000_000
+"""A moment after all others here."""
 
 
 def _partition(device_sn: str, mrid: object) -> dict[str, Any]:
@@ -22,8 +25,8 @@ def test_a_bookmark_is_read() -> None:
     """Each device has the bookmark of its own partition."""
     bookmarks = Bookmarks({"partitions": [_partition("z6-1", 112799), _partition("z6-2", 7)]}, replication_key="mrid")
 
-    assert bookmarks.get("z6-1") == 112799
-    assert bookmarks.get("z6-2") == 7
+    assert bookmarks.get("z6-1") == Bookmark(112799)
+    assert bookmarks.get("z6-2") == Bookmark(7)
 
 
 @pytest.mark.parametrize(
@@ -43,42 +46,42 @@ def test_a_device_without_a_bookmark_has_none(stream_state: dict[str, Any]) -> N
 
 def test_zero_is_a_bookmark() -> None:
     """A device that was read up to mrid 0 has been read."""
-    assert Bookmarks({"partitions": [_partition("z6-1", 0)]}, replication_key="mrid").get("z6-1") == 0
+    assert Bookmarks({"partitions": [_partition("z6-1", 0)]}, replication_key="mrid").get("z6-1") == Bookmark(0)
 
 
 def test_a_first_bookmark_makes_a_partition_of_the_singer_shape() -> None:
     """The context is the serial number and nothing else."""
     stream_state: dict[str, Any] = {}
     bookmarks = Bookmarks(stream_state, replication_key="mrid")
-    bookmarks.set("z6-1", 0)
+    bookmarks.set("z6-1", Bookmark(0))
 
     assert stream_state == {"partitions": [_partition("z6-1", 0)]}
-    assert bookmarks.get("z6-1") == 0
+    assert bookmarks.get("z6-1") == Bookmark(0)
 
 
 def test_a_bookmark_is_moved_in_place() -> None:
     """Moving a bookmark changes its partition and adds none."""
     stream_state = {"partitions": [_partition("z6-1", 5), _partition("z6-2", 7)]}
     bookmarks = Bookmarks(stream_state, replication_key="mrid")
-    bookmarks.set("z6-2", 9)
-    bookmarks.set("z6-2", 12)
+    bookmarks.set("z6-2", Bookmark(9))
+    bookmarks.set("z6-2", Bookmark(12))
 
     assert stream_state == {"partitions": [_partition("z6-1", 5), _partition("z6-2", 12)]}
-    assert bookmarks.get("z6-2") == 12
+    assert bookmarks.get("z6-2") == Bookmark(12)
 
 
 def test_a_bookmark_may_go_back() -> None:
     """A wiped device counts from the start again, and so does its bookmark."""
     bookmarks = Bookmarks({"partitions": [_partition("z6-1", 5000)]}, replication_key="mrid")
-    bookmarks.set("z6-1", 3)
+    bookmarks.set("z6-1", Bookmark(3))
 
-    assert bookmarks.get("z6-1") == 3
+    assert bookmarks.get("z6-1") == Bookmark(3)
 
 
 def test_a_partition_without_a_key_gets_one() -> None:
     """A partition that the SDK prepared without a value becomes a whole one."""
     stream_state = {"partitions": [{"context": {"device_sn": "z6-1"}}]}
-    Bookmarks(stream_state, replication_key="mrid").set("z6-1", 5)
+    Bookmarks(stream_state, replication_key="mrid").set("z6-1", Bookmark(5))
 
     assert stream_state == {"partitions": [_partition("z6-1", 5)]}
 
@@ -90,7 +93,7 @@ def test_what_is_not_known_stays() -> None:
         "starting_replication_value": 1,
     }
     stream_state = copy.deepcopy(others)
-    Bookmarks(stream_state, replication_key="mrid").set("z6-1", 5)
+    Bookmarks(stream_state, replication_key="mrid").set("z6-1", Bookmark(5))
 
     assert stream_state == {**others, "partitions": [*others["partitions"], _partition("z6-1", 5)]}  # type: ignore[misc]
 
@@ -109,15 +112,41 @@ def test_the_moment_of_the_newest_reading_stands_beside_the_partitions() -> None
     """The partitions keep the Singer shape; each device's newest moment is found again in the next run."""
     stream_state: dict[str, Any] = {}
     bookmarks = Bookmarks(stream_state, replication_key="mrid")
-    bookmarks.set("z6-1", 5, newest=1767225600)
-    bookmarks.set("z6-2", 7)
+    bookmarks.set("z6-1", Bookmark(5), newest=1767225600)
+    bookmarks.set("z6-2", Bookmark(7))
 
     assert stream_state == {
         "partitions": [_partition("z6-1", 5), _partition("z6-2", 7)],
         "newest_readings": {"z6-1": 1767225600},
     }
     again = Bookmarks(stream_state, replication_key="mrid")
-    assert [again.newest(device_sn) for device_sn in ("z6-1", "z6-2", "z6-3")] == [1767225600, None, None]
+    assert [again.newest(device_sn, until=NOW) for device_sn in ("z6-1", "z6-2", "z6-3")] == [1767225600, None, None]
+
+
+def test_a_newest_moment_that_can_t_be_true_is_none() -> None:
+    """Versions before 0.2.0 kept what a clock that was ahead had stamped; no device may look fresh for that."""
+    bookmarks = Bookmarks({"newest_readings": {"z6-1": 3_000_000_000}}, replication_key="mrid")
+
+    assert (bookmarks.newest("z6-1", until=NOW), bookmarks.newest("z6-1", until=3_000_000_000)) == (None, 3_000_000_000)
+
+
+def test_what_is_known_of_what_was_read_stands_beside_the_bookmark() -> None:
+    """Digests and places come back in the next run, and go when there are none any more."""
+    stream_state: dict[str, Any] = {}
+    bookmark = Bookmark(5, overlap={"from": 1, "digests": ["x"]}, places={"Water Content": {"3": {"0": None}}})
+    Bookmarks(stream_state, replication_key="mrid").set("z6-1", bookmark)
+
+    assert stream_state["partitions"] == [
+        {**_partition("z6-1", 5), "overlap": bookmark.overlap, "places": bookmark.places}
+    ]
+
+    again = Bookmarks(stream_state, replication_key="mrid")
+
+    assert again.get("z6-1") == bookmark
+
+    again.set("z6-1", Bookmark(6))
+
+    assert stream_state["partitions"] == [_partition("z6-1", 6)]
 
 
 @pytest.mark.parametrize("newest", [None, 5, [], {}, {"z6-1": "2026-01-31"}, {"z6-1": None}])
@@ -125,7 +154,7 @@ def test_a_state_without_newest_moments_is_a_state_all_the_same(newest: object) 
     """What others left there costs the age of a silent device and nothing else."""
     bookmarks = Bookmarks({"partitions": [_partition("z6-1", 5)], "newest_readings": newest}, replication_key="mrid")
 
-    assert (bookmarks.get("z6-1"), bookmarks.newest("z6-1")) == (5, None)
+    assert (bookmarks.get("z6-1"), bookmarks.newest("z6-1", until=NOW)) == (Bookmark(5), None)
 
 
 @pytest.mark.parametrize(

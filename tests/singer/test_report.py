@@ -12,6 +12,7 @@ import pytest
 
 from tap_zentra.calls.schedule import Phase, Turn
 from tap_zentra.settings import Settings, read_settings
+from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.pages import DeviceProgress, Page
 from tap_zentra.singer.report import SUMMARY, Report, duration
 from tap_zentra.v4.api import call_limits
@@ -33,13 +34,24 @@ def _device(
     readings: int = 0,
     mrids: tuple[int, int] | None = None,
     newest: int | None = None,
-    missing: int = 0,
+    gaps: tuple[int, ...] = (),
+    ahead: int | None = None,
+    rewritten: int = 0,
     calls: int = 0,
     waited: float = 0,
     failure: str | None = None,
 ) -> DeviceProgress:
     turn = Turn(device_sn, calls_left=calls_left, phase=phase, calls=calls, waited=waited, failure=failure)
-    return DeviceProgress(turn, pages=pages, readings=readings, mrids=mrids, newest=newest, missing=missing)
+    return DeviceProgress(
+        turn,
+        pages=pages,
+        readings=readings,
+        mrids=mrids,
+        newest=newest,
+        gaps=list(gaps),
+        ahead=ahead,
+        rewritten=rewritten,
+    )
 
 
 class _Told:
@@ -159,10 +171,8 @@ def test_the_summary_has_a_row_for_each_device(caplog: pytest.LogCaptureFixture)
     """What became of each device, in columns, with how old its newest reading is."""
     told = _Told(
         caplog,
-        _device(
-            "z6-12345", Phase.DONE, readings=216, mrids=(112791, 112799), newest=NOON, pages=1, calls=2, waited=61.5
-        ),
-        _device("z6-2", Phase.DONE, readings=24, mrids=(7, 7), newest=NOON - 5 * 86_400, missing=3, pages=1, calls=1),
+        _device("z6-1", Phase.DONE, readings=216, mrids=(1279, 12799), newest=NOON, pages=1, calls=2, waited=61.5),
+        _device("z6-2", Phase.DONE, readings=24, mrids=(7, 7), newest=NOON - 5 * 86_400, gaps=(7200, 14_400), calls=1),
         _device("z6-3", Phase.FAILED, calls_left=math.inf, calls=5, waited=1000),
         _device("z6-4", Phase.DONE, pages=1, calls=1),
     )
@@ -170,12 +180,18 @@ def test_the_summary_has_a_row_for_each_device(caplog: pytest.LogCaptureFixture)
     told.report.summary()
 
     assert told.lines == [
-        "device    state    readings  mrids             newest reading (UTC)  age     calls  waited",
-        "z6-12345  current  216       112791 to 112799  2026-01-31 12:00:00   15 min  2      1 min",
-        "z6-2      gap      24        7 to 7            2026-01-26 12:00:00   5.0 d   1      0 s     silent",
-        "z6-3      failed   0         -                 -                     -       5      17 min",
-        "z6-4      current  0         nothing new       -                     -       1      0 s     silent",
-        "4 devices: 2 current, 1 with gaps, 1 failed; 240 readings in 2 min",
+        "device  outcome  readings  mrids          newest reading (UTC)  age     gaps              calls  waited",
+        "z6-1    current  216       1279 to 12799  2026-01-31 12:00:00   15 min  0                 2      1 min",
+        (
+            "z6-2    current  24        7 to 7         2026-01-26 12:00:00   5.0 d   2, longest 4.0 h  1      0 s     "
+            "silent"
+        ),
+        "z6-3    failed   0         -              -                     -       0                 5      17 min",
+        (
+            "z6-4    current  0         nothing new    -                     -       0                 1      0 s     "
+            "silent"
+        ),
+        "4 devices: 3 current, 1 failed; 240 readings in 2 min",
         "2 devices are silent, no reading of the last 24.0 h is known: z6-2 (5.0 d), z6-4 (no record)",
     ]
 
@@ -184,7 +200,17 @@ def test_the_summary_has_one_line_for_programs(caplog: pytest.LogCaptureFixture)
     """The same as the table, as JSON: moments and durations in seconds, null for what is not known."""
     told = _Told(
         caplog,
-        _device("z6-1", Phase.DONE, readings=216, mrids=(7, 9), newest=NOON, missing=3, calls=2, waited=61.5),
+        _device(
+            "z6-1",
+            Phase.DONE,
+            readings=216,
+            mrids=(7, 9),
+            newest=NOON,
+            gaps=(7200, 3700),
+            rewritten=2,
+            calls=2,
+            waited=61.5,
+        ),
         _device("z6-2", Phase.FAILED, calls=5, waited=1000, failure="404 Not Found"),
     )
     told.now = 1090.0
@@ -201,7 +227,10 @@ def test_the_summary_has_one_line_for_programs(caplog: pytest.LogCaptureFixture)
                 "newest": NOON,
                 "age": 900.0,
                 "silent": False,
-                "gaps": 3,
+                "gaps": 2,
+                "longest_gap": 7200,
+                "ahead": None,
+                "rewritten": 2,
                 "went_back": False,
                 "calls": 2,
                 "waited": 61.5,
@@ -215,6 +244,9 @@ def test_the_summary_has_one_line_for_programs(caplog: pytest.LogCaptureFixture)
                 "age": None,
                 "silent": False,
                 "gaps": 0,
+                "longest_gap": 0,
+                "ahead": None,
+                "rewritten": 0,
                 "went_back": False,
                 "calls": 5,
                 "waited": 1000,
@@ -242,34 +274,58 @@ def test_a_failed_device_shows_what_it_had_read(caplog: pytest.LogCaptureFixture
     told = _Told(caplog, _device("z6-1", Phase.FAILED, readings=48, mrids=(1, 2), newest=NOON, calls=6))
     told.report.summary()
 
-    row = "z6-1    failed  48        1 to 2  2026-01-31 12:00:00   15 min  6      0 s"
+    row = "z6-1    failed   48        1 to 2  2026-01-31 12:00:00   15 min  0     6      0 s"
 
     assert told.lines[1] == row
 
 
-def test_a_reading_of_the_future_is_not_old(caplog: pytest.LogCaptureFixture) -> None:
-    """A device whose clock is ahead has an age of nothing, and not a negative one."""
-    told = _Told(caplog, _device("z6-1", Phase.DONE, readings=1, mrids=(1, 1), newest=NOON + 86_400, calls=1))
+def test_a_clock_that_is_ahead_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """With the moment that can't be true, in the table and in a warning; the age goes by what can be."""
+    told = _Told(
+        caplog,
+        _device("z6-1", Phase.DONE, newest=NOON, ahead=NOON + 10 * 86_400),
+        _device("z6-2", Phase.DONE, newest=NOON),
+    )
     told.report.summary()
 
-    assert "2026-02-01 12:00:00   0 s" in told.lines[1]
+    assert told.lines[1].endswith("2026-01-31 12:00:00   15 min  0     0      0 s     clock is ahead")
+    assert told.lines[-1] == "1 devices whose clock is ahead: z6-1 (a reading is stamped 2026-02-10 12:00:00)"
+    assert [device["ahead"] for device in told.for_programs["devices"]] == [NOON + 10 * 86_400, None]
+
+
+def test_records_that_were_written_again_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """A device with nothing new may all the same bring something."""
+    told = _Told(caplog, _device("z6-1", Phase.DONE, readings=72, newest=NOON, rewritten=3))
+    told.report.summary()
+
+    assert told.lines[1] == (
+        "z6-1    current  72        nothing new  2026-01-31 12:00:00   15 min  0     0      0 s     "
+        "3 records late or corrected"
+    )
 
 
 def test_a_device_notes_what_it_read() -> None:
-    """The range of mrids, the newest moment, pages and gaps, of what is kept only."""
-    device = DeviceProgress(Turn("z6-1"), bookmark=3)
+    """The range of mrids, the newest moment, pages, gaps and the rest, page by page."""
+    device = DeviceProgress(Turn("z6-1"), bookmark=Bookmark(3))
+    noted = []
+    for page in (
+        Page(records=lambda: iter(()), bookmark=None),
+        Page(
+            records=lambda: iter(()),
+            bookmark=Bookmark(7),
+            mrids=(5, 7),
+            moments=[900, 1800, 2700, 90_000],
+            ahead=5,
+            rewritten=2,
+        ),
+        Page(records=lambda: iter(()), bookmark=Bookmark(8), mrids=(8, 8), moments=[2700, 3600], ahead=4, rewritten=1),
+    ):
+        device.note(page)
+        noted.append((device.pages, device.bookmark, device.mrids, device.newest, list(device.gaps), device.ahead))
 
-    def page(mrids: tuple[int, int] | None, newest: int | None, missing: int) -> Page:
-        return Page(records=lambda: iter(()), bookmark=mrids and mrids[1], mrids=mrids, newest=newest, missing=missing)
-
-    device.note(page(None, None, 0))
-
-    assert (device.pages, device.mrids, device.newest, device.missing, device.bookmark) == (1, None, None, 0, None)
-
-    device.note(page((5, 7), 900, 2))
-
-    assert (device.pages, device.mrids, device.newest, device.missing, device.bookmark) == (2, (5, 7), 900, 2, 7)
-
-    device.note(page((8, 8), 800, 1))
-
-    assert (device.pages, device.mrids, device.newest, device.missing, device.bookmark) == (3, (5, 8), 900, 3, 8)
+    assert noted == [
+        (1, None, None, None, [], None),
+        (2, Bookmark(7), (5, 7), 90_000, [87_300], 5),
+        (3, Bookmark(8), (5, 8), 90_000, [87_300], 5),
+    ]
+    assert device.rewritten == 3

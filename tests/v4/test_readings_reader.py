@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import math
-from typing import TYPE_CHECKING, cast
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from tap_zentra.settings import read_settings
+from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.tap import TapZentra
 from tap_zentra.v4.api import Account, call_limits
-from tap_zentra.v4.pagination import MridPaginator, NoProgressError, PageRequest
+from tap_zentra.v4.pagination import NoProgressError, PageRequest
 from tap_zentra.v4.readings import ReadingsReader, ReadingsStream
 from tap_zentra.v4.responses import NotJSONError, UnexpectedBodyError
 from tests.v4.support import DEVICE, a_page, an_entry, as_sent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tap_zentra.calls.errors import CallError
+    from tap_zentra.singer.pages import Page
     from tap_zentra.v4.api import Api
 
 
@@ -36,11 +40,21 @@ class _Api:
         return self.body
 
 
+NOW = 2_000_000_000
+"""When all runs begin, in seconds since 1970."""
+
+
 def _reader(
-    api: _Api | None = None, *, page_size: int = 2, depth: bool = True, **options: int | None
+    api: _Api | None = None,
+    *,
+    bookmark: int | Bookmark | None = None,
+    newest: int | None = None,
+    now: float = NOW,
+    **settings: object,
 ) -> ReadingsReader:
-    paginator = MridPaginator(**{"bookmark": None, "page_size": page_size, **options})  # type: ignore[arg-type]
-    return ReadingsReader(DEVICE, paginator, cast("Api", api), page_size=page_size, depth=depth)
+    config = {"auth_token": "x", "device_sns": DEVICE, "page_size": 2, "mrid_lookback": 0, **settings}
+    stood = Bookmark(bookmark) if isinstance(bookmark, int) else bookmark
+    return ReadingsReader(DEVICE, cast("Api", api), read_settings(config), bookmark=stood, newest=newest, now=now)
 
 
 @pytest.mark.parametrize("depth", [True, False])
@@ -49,7 +63,7 @@ def test_a_reader_asks_for_its_devices_next_page(*, depth: bool) -> None:
     api = _Api(b"a body")
     sent: list[bool] = []
 
-    body = _reader(api, page_size=7, depth=depth, bookmark=4710).call(lambda: sent.append(True))
+    body = _reader(api, page_size=7, device_depth=depth, bookmark=4710).call(lambda: sent.append(True))
 
     assert body == b"a body"
     assert api.asked == [(DEVICE, PageRequest(start_mrid=4711), {"page_size": 7, "depth": depth})]
@@ -63,7 +77,7 @@ def _page_of(*mrids: int, max_mrid: int) -> bytes:
 
 def test_a_reader_takes_pages_until_its_device_is_at_its_end() -> None:
     """Each page says what it brings and where the bookmark goes; the reader, what is left and when it is done."""
-    reader = _reader()
+    reader = _reader(page_size=3)
     progress = [(reader.calls_left, reader.done)]
 
     first = reader.take(_page_of(1, 2, max_mrid=5))
@@ -71,29 +85,29 @@ def test_a_reader_takes_pages_until_its_device_is_at_its_end() -> None:
     second = reader.take(_page_of(4, 5, max_mrid=5))
     progress.append((reader.calls_left, reader.done))
 
-    assert progress == [(math.inf, False), (1.5, False), (0, True)]
+    assert progress == [(math.inf, False), (1, False), (0, True)]
     records = [record for page in (first, second) for record in page.records()]
     assert [(record["device_sn"], record["mrid"]) for record in records] == [(DEVICE, mrid) for mrid in (1, 2, 4, 5)]
-    assert (first.bookmark, first.mrids, first.newest, first.missing, first.warning) == (2, (1, 2), 1800, 0, None)
-    assert (second.bookmark, second.mrids, second.newest, second.missing) == (5, (4, 5), 4500, 1)
-    assert second.warning == "1 records up to mrid 5 do not exist: a gap"
-    assert first.went_back is None
+    assert (first.bookmark, first.mrids, list(first.moments), first.warning) == (Bookmark(2), (1, 2), [900, 1800], None)
+    assert (second.bookmark, second.mrids, list(second.moments)) == (Bookmark(5), (4, 5), [3600, 4500])
+    assert (first.went_back, first.ahead, first.rewritten) == (None, None, 0)
 
 
 def test_a_page_brings_nothing_beyond_the_end_or_before_the_start() -> None:
-    """What is behind `end_date` counts neither as read nor as newest; what is before `start_date` is no record."""
-    page = _reader(start=1800, end=2700).take(_page_of(1, 2, 3, 4, max_mrid=9))
+    """What is behind `end_date`, or before `start_date`, is no record and counts as none."""
+    reader = _reader(start_date="1970-01-01T00:30:00Z", end_date="1970-01-01T00:45:00Z")
+    page = reader.take(_page_of(1, 2, 3, 4, max_mrid=9))
 
     assert [record["mrid"] for record in page.records()] == [2, 3]
-    assert (page.bookmark, page.mrids, page.newest) == (3, (1, 3), 2700)
+    assert (page.bookmark, page.mrids, list(page.moments)) == (Bookmark(3), (2, 3), [1800, 2700])
 
 
 def test_an_empty_page_brings_nothing() -> None:
-    """Neither a record, nor a range, nor a newest moment; the bookmark is what it was."""
+    """Neither a record, nor a range, nor a moment; the bookmark is what it was."""
     page = _reader(bookmark=5).take(_page_of(max_mrid=5))
 
     assert list(page.records()) == []
-    assert (page.bookmark, page.mrids, page.newest, page.missing) == (5, None, None, 0)
+    assert (page.bookmark, page.mrids, list(page.moments)) == (Bookmark(5), None, [])
 
 
 def test_a_page_is_as_long_as_the_service_says() -> None:
@@ -113,6 +127,169 @@ def test_a_device_that_went_back_is_told_with_its_page() -> None:
 
     assert page.went_back == 9
     assert list(page.records()) == []
+
+
+def test_a_reading_from_the_future_is_loaded_and_is_not_the_newest() -> None:
+    """More than a day ahead a clock is wrong: what it stamped is named, and nothing goes by it."""
+    readings = [
+        {"mrid": 1, "timestamp_utc": 900},
+        {"mrid": 2, "timestamp_utc": 88_301},
+        {"mrid": 3, "timestamp_utc": 1800},
+    ]
+    page = _reader(bookmark=0, now=1900).take(as_sent(a_page({"Battery": [an_entry(*readings)]}, 3)))
+
+    assert [record["mrid"] for record in page.records()] == [1, 2, 3]
+    assert (list(page.moments), page.ahead) == ([900, 1800], 88_301)
+
+
+def test_a_day_ahead_is_no_wrong_clock() -> None:
+    """Zones and the clock of this machine may make so much of a difference."""
+    page = _reader(bookmark=0, now=1900).take(
+        as_sent(a_page({"Battery": [an_entry({"mrid": 1, "timestamp_utc": 88_300})]}, 1))
+    )
+
+    assert (list(page.moments), page.ahead) == ([88_300], None)
+
+
+# What is read again
+
+
+def _values(*values: float | None, mrids: Sequence[int] | None = None, **metadata: object) -> dict[str, Any]:
+    """Return an entry whose records, from mrid 1 on, have these values."""
+    numbers = mrids or range(1, len(values) + 1)
+    readings = [
+        {"mrid": mrid, "timestamp_utc": 900 * mrid, "value": value} for mrid, value in zip(numbers, values, strict=True)
+    ]
+    return an_entry(*readings, **metadata)
+
+
+def _sync(data: dict[str, Any], bookmark: Bookmark | None, **settings: object) -> Page:
+    """Return what a sync brings whose one page holds all of the device."""
+    newest = max(reading["mrid"] for entries in data.values() for entry in entries for reading in entry["readings"])
+    stored = None if bookmark is None else Bookmark(**json.loads(json.dumps(asdict(bookmark))))
+    options = {"page_size": 2000, "mrid_lookback": 200, **settings}
+    return _reader(bookmark=stored, **options).take(as_sent(a_page(data, newest)))  # type: ignore[arg-type]
+
+
+def test_values_that_come_late_arrive() -> None:
+    """A record can be read before all its values are there: it comes whole with a later sync, and no other does."""
+    first = _sync({"Air Temperature": [_values(1, 2, 3)], "Water Content": [_values(7, 8)]}, None)
+    second = _sync({"Air Temperature": [_values(1, 2, 3)], "Water Content": [_values(7, 8, 9)]}, first.bookmark)
+
+    assert [(record["measurement"], record["mrid"], record["value"]) for record in second.records()] == [
+        ("Air Temperature", 3, 3),
+        ("Water Content", 3, 9),
+    ]
+    assert (second.rewritten, second.mrids) == (1, None)
+
+
+def test_a_null_that_is_filled_later_arrives() -> None:
+    """So does a value that was corrected."""
+    first = _sync({"Battery": [_values(1, None, 3)]}, None)
+    second = _sync({"Battery": [_values(1, 2, 3)]}, first.bookmark)
+    third = _sync({"Battery": [_values(1, 2, 3)]}, second.bookmark)
+
+    assert [record["value"] for record in second.records()] == [2]
+    assert list(third.records()) == []
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        {"Battery": [_values(17.0, None)], "Rain": [_values(0, 0.0)]},
+        {"Rain": [_values(0.0, -0.0)], "Battery": [_values(17, None)]},
+        {
+            "Battery": [_values(17, None, error_description="")],
+            "Rain": [_values(0, 0, device_name="New", sensor_sn="x")],
+        },
+    ],
+)
+def test_what_is_the_same_is_not_written_again(again: dict[str, Any]) -> None:
+    """Neither the order of entries, nor 17 or 17.0, nor null or "", nor a new name makes a difference."""
+    first = _sync({"Battery": [_values(17, None)], "Rain": [_values(0, 0)]}, None)
+    second = _sync(again, first.bookmark)
+
+    assert list(second.records()) == []
+    assert second.bookmark == first.bookmark
+
+
+@pytest.mark.parametrize("changed", [{"units": " kPa"}, {"port_number": 4}])
+def test_what_a_value_means_is_a_part_of_it(changed: dict[str, Any]) -> None:
+    """A change of units or of a key is a change."""
+    first = _sync({"Battery": [_values(17)]}, None)
+
+    assert len(list(_sync({"Battery": [_values(17, **changed)]}, first.bookmark).records())) == 1
+
+
+def test_new_records_come_in_the_same_call_as_those_that_are_read_again() -> None:
+    """One page has room for both, and only what is new or changed is written."""
+    first = _sync({"Battery": [_values(1, 2, 3)]}, None)
+    second = _sync({"Battery": [_values(1, 2, 3, 4, 5)]}, first.bookmark)
+
+    assert [record["mrid"] for record in second.records()] == [4, 5]
+    assert (second.mrids, second.bookmark and second.bookmark.value) == ((4, 5), 5)
+
+
+def test_a_state_without_digests_gets_them_and_nothing_is_written() -> None:
+    """A state of 0.1.0 goes on where it was, and late values arrive from then on."""
+    first = _sync({"Battery": [_values(1, 2, 3)]}, Bookmark(3))
+    second = _sync({"Battery": [_values(1, 2, 4)]}, first.bookmark)
+
+    assert list(first.records()) == []
+    assert [record["value"] for record in second.records()] == [4]
+
+
+def test_what_is_read_again_never_reaches_behind_start_date() -> None:
+    """Neither where digests are made for the first time, nor later."""
+    settings = {"start_date": "1970-01-01T00:30:00Z"}
+    first = _sync({"Battery": [_values(1, 2, 3)]}, Bookmark(3), **settings)
+    second = _sync({"Battery": [_values(2, 3, mrids=(2, 3))]}, first.bookmark, **settings)
+
+    assert first.bookmark is not None
+    assert first.bookmark.overlap["from"] == 2
+    assert list(second.records()) == []
+    assert first.bookmark == second.bookmark
+
+
+def test_a_group_that_a_page_cuts_is_compared_whole() -> None:
+    """Where what is read again takes several pages, its records wait until their group has been read."""
+    data = {"Battery": [_values(*range(1, 21))]}
+    stood = _sync(data, None).bookmark
+    reader = _reader(bookmark=stood, page_size=8, mrid_lookback=200)
+    changed = {"Battery": [_values(*range(1, 9), mrids=range(1, 9))]}
+    changed["Battery"][0]["readings"][7]["value"] = -8
+    pages = [
+        reader.take(as_sent(a_page(changed, 20))),
+        reader.take(as_sent(a_page({"Battery": [_values(*range(9, 17), mrids=range(9, 17))]}, 20))),
+        reader.take(as_sent(a_page({"Battery": [_values(*range(17, 21), mrids=range(17, 21))]}, 20))),
+    ]
+
+    assert [[record["mrid"] for record in page.records()] for page in pages] == [[], [5, 6, 7, 8, 9, 10, 11, 12], []]
+    assert [page.bookmark == stood for page in pages] == [True, True, False]
+
+
+def test_a_wiped_device_forgets_what_its_records_held() -> None:
+    """It counts from 1 again, so that nothing of what it holds now was read before."""
+    stood = _sync({"Battery": [_values(*range(1, 21))]}, None).bookmark
+    reader = _reader(bookmark=stood, page_size=2000, mrid_lookback=200)
+    reader.take(_page_of(1, 2, max_mrid=2))
+    page = reader.take(_page_of(1, 2, max_mrid=2))
+
+    assert [record["mrid"] for record in page.records()] == [1, 2]
+    assert page.bookmark is not None
+    assert page.bookmark.overlap["from"] == 1
+
+
+def test_a_place_keeps_its_index_from_run_to_run() -> None:
+    """A depth that is missing in a later run shifts no other."""
+    depths = ("10 cm", "30 cm", "60 cm")
+    first = _sync({"Water Content": [_values(1, 2, depth=depth) for depth in depths]}, None)
+    second = _sync({"Water Content": [_values(1, 2, 3, depth=depth) for depth in depths[1:]]}, first.bookmark)
+
+    assert {record["depth"]: record["sub_sensor_index"] for record in second.records() if record["mrid"] == 3} == {
+        "30 cm": 1,
+        "60 cm": 2,
+    }
 
 
 @pytest.mark.parametrize(
@@ -142,12 +319,12 @@ def test_the_stream_makes_readers_as_the_settings_say() -> None:
     api = _Api(_page_of(92, 93, max_mrid=200))
     account = Account(read_settings(config), cast("Api", api), call_limits(user_limit=1, device_limit=1, window=1))
     stream = ReadingsStream(TapZentra(config=config), lambda: account)
-    reader = stream.reader(DEVICE, 100)
+    reader = stream.reader(DEVICE, Bookmark(100), newest=None, now=NOW)
 
     page = reader.take(reader.call(lambda: None))
 
     assert api.asked == [(DEVICE, PageRequest(start_mrid=91), {"page_size": 50, "depth": False})]
-    assert (list(page.records()), page.bookmark, reader.done) == ([], 100, True)
+    assert (list(page.records()), page.bookmark and page.bookmark.value, reader.done) == ([], 100, True)
 
 
 def test_a_first_sync_begins_at_the_start_date() -> None:
@@ -157,6 +334,6 @@ def test_a_first_sync_begins_at_the_start_date() -> None:
     account = Account(read_settings(config), cast("Api", api), call_limits(user_limit=1, device_limit=1, window=1))
     stream = ReadingsStream(TapZentra(config=config), lambda: account)
 
-    stream.reader(DEVICE, None).call(lambda: None)
+    stream.reader(DEVICE, None, newest=None, now=NOW).call(lambda: None)
 
     assert api.asked == [(DEVICE, PageRequest(start_date=86_400), {"page_size": 2000, "depth": True})]

@@ -1,0 +1,152 @@
+"""What was read again up to a bookmark: changed since the last sync, or not; pure.
+
+Values can come late, and can be corrected. So each sync reads the last records before the bookmark again, and the state
+keeps digests of what they held, in groups: the newest record, the one before it, then 2, 4, 8, … records. What is the
+same is not written again; a group that differs is.
+
+A position is whatever a stream is read by: an mrid, or a moment.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+DIGEST_BYTES = 6
+"""A change stays unseen once in 3e14 times, and a device's digests take some 100 bytes of the state."""
+
+LARGEST_GROUP = 128
+"""Positions of a group at most, so that a change far back writes no more than that again."""
+
+
+class Overlap:
+    """A device's records up to its bookmark that are read again, and those that the next sync will read again.
+
+    Attributes:
+        start: The first position that is read again; None: none is.
+    """
+
+    def __init__(self, bookmark: int | None, *, reach: int, state: object = None) -> None:
+        """Start at a bookmark.
+
+        Args:
+            bookmark: The last position that earlier syncs have read; None: there were none.
+            reach: How many positions up to the bookmark are read again.
+            state: What `as_state` returned when the bookmark was set. Of another form, or None: there are no
+                digests yet, so nothing counts as changed.
+        """
+        self._bookmark = bookmark
+        self._reach = reach
+        self._state, first = _checked(state)
+        self.start: int | None = None
+        if bookmark is not None and reach > 0:
+            self.start = max(0, bookmark + 1 - reach, first)
+        self._first_read = self.start if self._state is not None else None
+        self._contents: dict[int, bytes] = {}
+        self._settled_below = bookmark + 1 if self.start is None and bookmark is not None else self.start
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether an earlier sync has left digests."""
+        return self._state is not None
+
+    def is_wanted(self, position: int, newest: int) -> bool:
+        """Return whether the content of a position matters, in a page that ends at `newest`."""
+        return position > newest - self._reach or self.is_open(position)
+
+    def is_old(self, position: int) -> bool:
+        """Return whether a position was read by an earlier sync."""
+        return self._bookmark is not None and position <= self._bookmark
+
+    def note(self, contents: Mapping[int, bytes]) -> None:
+        """Take note of what records hold: position -> content."""
+        if contents and self._first_read is None:
+            self._first_read = min(contents)
+        self._contents.update(contents)
+
+    def is_open(self, position: int) -> bool:
+        """Return whether a position's group has not been read to its end yet."""
+        return self.is_old(position) and self._settled_below is not None and position >= self._settled_below
+
+    def settle(self, below: int) -> set[int]:
+        """Return the positions that have changed, of all groups that have now been read to their end.
+
+        Args:
+            below: Everything below this position has been read.
+        """
+        changed: set[int] = set()
+        if self._bookmark is None or self._settled_below is None:
+            return changed
+        for first, last, digest in self._known_groups():
+            if first >= self._settled_below and last < below:
+                positions = [position for position in self._contents if first <= position <= last]
+                if _digest(self._contents, positions) != digest:
+                    changed.update(positions)
+                self._settled_below = last + 1
+        if below > self._bookmark:
+            self._settled_below = self._bookmark + 1
+        return changed
+
+    def as_state(self, bookmark: int) -> dict[str, Any] | None:
+        """Return what the state keeps beside a bookmark: where the digests begin, and the digests, finest first."""
+        if self._reach == 0 or self._first_read is None:
+            return None
+        if self.is_open(bookmark):  # not all has been read again yet
+            return self._state
+        first = max(self._first_read, bookmark + 1 - self._reach)
+        self._contents = {
+            position: content
+            for position, content in self._contents.items()
+            if position >= first or self.is_open(position)
+        }
+        groups = [
+            [position for position in self._contents if low <= position <= high]
+            for low, high in _groups(first, bookmark)
+        ]
+        return {"from": first, "digests": [_digest(self._contents, positions) for positions in groups]}
+
+    def _known_groups(self) -> Iterator[tuple[int, int, str]]:
+        """Yield the groups of which there are digests, in the order of positions: first, last, digest."""
+        if self._state is not None and self._bookmark is not None:
+            groups = list(_groups(self._state["from"], self._bookmark))
+            for (first, last), digest in reversed(list(zip(groups, self._state["digests"], strict=False))):
+                yield first, last, digest
+
+
+def content(values: bytes) -> bytes:
+    """Return what a record holds, short: of the same values always the same."""
+    return hashlib.blake2b(values, digest_size=DIGEST_BYTES).digest()
+
+
+def _digest(contents: Mapping[int, bytes], positions: Iterable[int]) -> str:
+    """Return a digest of the records of some positions."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for position in sorted(positions):
+        digest.update(b"%d:" % position + contents[position])
+    return base64.urlsafe_b64encode(digest.digest()).decode()
+
+
+def _groups(first: int, bookmark: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last position of each group, from the bookmark down to `first`."""
+    last = bookmark
+    for size in itertools.chain((1,), (2**n for n in itertools.count())):
+        if last < first:
+            return
+        low = max(first, last + 1 - min(size, LARGEST_GROUP))
+        yield low, last
+        last = low - 1
+
+
+def _checked(state: object) -> tuple[dict[str, Any] | None, int]:
+    """Return a state if it is of this form, and where its digests begin."""
+    if not isinstance(state, dict):
+        return None, 0
+    first, digests = state.get("from"), state.get("digests")
+    if not isinstance(first, int) or first < 0 or not isinstance(digests, list):
+        return None, 0
+    return state, first
