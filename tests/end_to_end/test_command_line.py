@@ -179,7 +179,7 @@ REFUSED = {
     "plain http": ({"api_url": "http://example.org"}, "api_url should be a base URL that begins with https://"),
     "a date that is none": ({"start_date": "2026-02-30"}, "start_date should be a date such as"),
     "a serial number with a slash": ({"device_sns": ["z6-1/x"]}, "device_sns should be a list of serial numbers"),
-    "an unknown server": ({"server": "mars"}, "server should be one of us, eu, tahmo, not 'mars'"),
+    "an unknown server": ({"server": "mars"}, "server should be one of us, eu, tahmo, aroya, not 'mars'"),
 }
 
 
