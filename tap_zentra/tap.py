@@ -75,15 +75,25 @@ class TapZentra(Tap):
 
         Raises:
             StoppedError: A signal ended the run.
-            SyncFailedError: The token was refused, or a device was not read to its end.
+            SyncFailedError: The token was refused, or a device was not read to its end and the settings do not say
+                that a warning is enough.
         """
         with self._ending():
             super().sync_all()
         streams = self._fleet_streams
         refused = [str(stream.token_error) for stream in streams if stream.token_error is not None]
         failures = refused[:1] or [failure for stream in streams for failure in stream.failures]
-        if failures:
+        if failures and (refused or not self._a_warning_is_enough(streams)):
             raise SyncFailedError(failures)
+        if failures:
+            self.logger.warning(
+                "on_device_failure is warn, so the run ends with exit code 0 although %s", "; ".join(failures)
+            )
+
+    def _a_warning_is_enough(self, streams: list[FleetStream[Any]]) -> bool:
+        """Whether the settings let a run end well whose streams have each been read for some devices."""
+        is_for_all = any(stream.failed_entirely for stream in streams)
+        return self.account.settings.on_device_failure == "warn" and not is_for_all
 
     @override  # type: ignore[misc] # as sync_all
     def run_connection_test(self) -> bool:

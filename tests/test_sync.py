@@ -13,7 +13,7 @@ import pytest
 from tap_zentra.emulator import Device, Emulator
 from tap_zentra.emulator.sensors import PROFILE_STATION
 from tests.in_process import sync
-from tests.support import by_key, held
+from tests.support import bookmarks, by_key, held
 
 Emulate = Callable[..., Emulator]
 
@@ -96,6 +96,33 @@ def test_after_growth_exactly_the_new_arrives(emulate: Emulate) -> None:
     assert second.exit_code == 0, second.stderr
     assert {record["device_sn"] for record in second.records} == {"z6-00002"}
     assert by_key(first.records + second.records) == held(emulator)
+
+
+def test_some_devices_can_be_read_again_from_their_start(emulate: Emulate) -> None:
+    """The device of reread_device_sns, in whatever case, comes once more as a whole; the others go on."""
+    emulator = emulate(*(Device(f"z6-{number:05}", records=30 * number) for number in range(1, 4)))
+    first = sync(emulator, page_size=PAGE_SIZE)
+    emulator.grow(records=5, device_sn="z6-00003")
+
+    second = sync(emulator, state=first.state, page_size=PAGE_SIZE, reread_device_sns="Z6-00002")
+
+    assert second.exit_code == 0, second.stderr
+    assert second.rows.keys() == {"z6-00002", "z6-00003"}
+    assert second.rows["z6-00002"] == held(emulator, "z6-00002")
+    assert {record["mrid"] for record in second.rows["z6-00003"].values()} == set(range(91, 96))
+    assert bookmarks(second.state) == {"z6-00001": 30, "z6-00002": 60, "z6-00003": 95}
+
+
+def test_a_device_that_is_read_again_begins_at_start_date(emulate: Emulate) -> None:
+    """As it does on a first sync."""
+    emulator = emulate(Device("z6-00001", records=200, interval=3600))
+    first = sync(emulator)
+    start = "2026-01-05T00:00:00+00:00"
+
+    second = sync(emulator, state=first.state, reread_device_sns="z6-00001", start_date=start)
+
+    assert second.all_rows == {key: row for key, row in held(emulator).items() if row["timestamp_utc"] >= start}
+    assert 0 < len(second.records) < len(first.records)
 
 
 def test_start_date_and_end_date_bound_the_readings(emulate: Emulate) -> None:

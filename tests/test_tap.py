@@ -58,7 +58,7 @@ class RefusingApi:
         self.events.append("closed")
 
 
-def tap_of(api: RefusingApi) -> TapZentra:
+def tap_of(api: RefusingApi, **settings: object) -> TapZentra:
     """Return a tap with two streams, whose calls go to a stand-in."""
 
     class Twice(TapZentra):
@@ -72,7 +72,7 @@ def tap_of(api: RefusingApi) -> TapZentra:
         def discover_streams(self) -> Sequence[Stream]:
             return [ReadingsStream(self, lambda: self.account), Again(self, lambda: self.account)]
 
-    return Twice(config={"auth_token": "x", "device_sns": "z6-1,z6-2", "max_concurrent_calls": 1})
+    return Twice(config={"auth_token": "x", "device_sns": "z6-1,z6-2", "max_concurrent_calls": 1, **settings})
 
 
 @pytest.fixture(autouse=True)
@@ -117,11 +117,19 @@ def test_a_refused_token_is_told_once() -> None:
     assert caught.value.lines == ["refusal 1"]
 
 
+@pytest.mark.parametrize("error", [DeviceFailedError, TokenRefusedError])
+def test_a_run_that_read_no_device_fails_whatever_the_settings(error: type[CallError]) -> None:
+    """With on_device_failure: warn too, for nothing was loaded that later steps could work with."""
+    with pytest.raises(SyncFailedError, match="refusal 1"):
+        sync(tap_of(RefusingApi(error), on_device_failure="warn"))
+
+
+@pytest.mark.parametrize("on_device_failure", ["fail", "warn"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_every_stream(number: signal.Signals) -> None:
+def test_a_signal_stops_every_stream(number: signal.Signals, on_device_failure: str) -> None:
     """Also those that it comes too early for: nothing is called any more, and the run says which signal it was."""
     api = RefusingApi(DeviceFailedError)
-    tap = tap_of(api)
+    tap = tap_of(api, on_device_failure=on_device_failure)
     assert len(tap.streams) == 2
     tap._handle_termination(number, None)  # noqa: SLF001 - as Python calls it
 

@@ -108,6 +108,11 @@ class FleetStream(Stream, Generic[AccountType]):
         return None if self._fleet is None else self._fleet.token_error
 
     @property
+    def failed_entirely(self) -> bool:
+        """Whether the stream was read and no device of it to its end."""
+        return bool(self._devices) and all(device.outcome is not Outcome.CURRENT for device in self._devices)
+
+    @property
     def failures(self) -> list[str]:
         """Which devices have not been read to their end, and why: one line each."""
         turns = [device.turn for device in self._devices]
@@ -180,7 +185,10 @@ class FleetStream(Stream, Generic[AccountType]):
             max_attempts=settings.max_attempts,
             now=self._clock(),
         )
-        known = {sn: bookmarks.get(sn) if self._is_incremental else None for sn in device_sns}
+        reread = [sn for sn in device_sns if sn in settings.reread_device_sns]
+        if reread:
+            self.logger.info("reading from the start again: %s", ", ".join(reread))
+        known = {sn: bookmarks.get(sn) if self._is_incremental and sn not in reread else None for sn in device_sns}
         self._devices = [
             DeviceProgress(turn, bookmark=known[turn.device_sn], newest=bookmarks.newest(turn.device_sn))
             for turn in schedule.turns
