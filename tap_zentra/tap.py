@@ -17,6 +17,7 @@ from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError, FatalSyncError
 
 from tap_zentra.settings import SCHEMA, SettingsError, read_settings
+from tap_zentra.singer.bookmarks import read_state
 from tap_zentra.singer.stream import FleetStream, SyncFailedError
 from tap_zentra.singer.writer import Writer
 from tap_zentra.v4.api import Account
@@ -136,6 +137,18 @@ class TapZentra(Tap):
             return error.faults
         self._config = {**self._config, **settings.as_config()}
         return super()._validate_config(raise_errors=raise_errors)
+
+    @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take the state of an earlier run.
+
+        Raises:
+            StateError: It is none; nothing has been called or written yet.
+        """
+        super().load_state(read_state(state))
+        for stream in self._fleet_streams:
+            if stream.name in self.state.get("bookmarks", {}):
+                stream.bookmarks()
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:

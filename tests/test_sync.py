@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -96,6 +97,20 @@ def test_after_growth_exactly_the_new_arrives(emulate: Emulate) -> None:
     assert second.exit_code == 0, second.stderr
     assert {record["device_sn"] for record in second.records} == {"z6-00002"}
     assert by_key(first.records + second.records) == held(emulator)
+
+
+def test_a_state_as_meltano_prints_it_goes_on(emulate: Emulate) -> None:
+    """Below `singer_state`, and with a serial number in another case than in device_sns: nothing comes twice."""
+    emulator = emulate(Device("z6-00001", records=30))
+    first = sync(emulator)
+    state = {"singer_state": json.loads(json.dumps(first.state).replace("z6-00001", "Z6-00001"))}
+    emulator.grow(records=5)
+
+    second = sync(emulator, state=state)
+
+    assert second.exit_code == 0, second.stderr
+    assert by_key(first.records + second.records) == held(emulator)
+    assert bookmarks(second.state) == {"Z6-00001": 35}
 
 
 def test_some_devices_can_be_read_again_from_their_start(emulate: Emulate) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tap_zentra.calls.errors import CallError, DeviceFailedError, TokenRefusedError
 from tap_zentra.settings import read_settings
+from tap_zentra.singer.bookmarks import StateError
 from tap_zentra.singer.stream import SyncFailedError
 from tap_zentra.tap import StoppedError, TapZentra
 from tap_zentra.v4.api import Account, call_limits
@@ -138,6 +139,34 @@ def test_a_signal_stops_every_stream(number: signal.Signals, on_device_failure: 
 
     assert caught.value.signal_number == number
     assert api.events == ["closed"]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"bookmarks": None}, "bookmarks should be an object"),
+        ({"bookmarks": {"readings": {"partitions": None}}}, "partitions should be a list"),
+        ({"bookmarks": {"readings": {"partitions": [{"context": {"location": 1}}]}}}, "a context with device_sn"),
+        ({"completed": {}}, "neither bookmarks nor singer_state"),
+    ],
+)
+def test_a_state_that_is_none_is_refused_when_the_tap_is_made(state: dict[str, Any], words: str) -> None:
+    """Before anything is called or written."""
+    with pytest.raises(StateError, match=words):
+        TapZentra(config={"auth_token": "x", "device_sns": "z6-1"}, state=state)
+
+
+def test_a_state_that_was_read_is_the_taps_state() -> None:
+    """All bookmarks of it, also those of devices that are not among the settings; an empty one stays empty."""
+    partition = {"context": {"device_sn": "z6-9"}, "replication_key": "mrid", "replication_key_value": 5}
+    bookmarks = {"readings": {"partitions": [partition]}}
+
+    def state_of(given: dict[str, Any]) -> object:
+        return TapZentra(config={"auth_token": "x", "device_sns": "z6-1"}, state=given).state
+
+    assert state_of({"singer_state": {"bookmarks": bookmarks}}) == {"bookmarks": bookmarks}
+    assert state_of({"bookmarks": bookmarks}) == {"bookmarks": bookmarks}
+    assert state_of({}) == {}
 
 
 def test_the_account_is_made_when_a_stream_needs_it() -> None:

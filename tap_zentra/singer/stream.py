@@ -118,6 +118,14 @@ class FleetStream(Stream, Generic[AccountType]):
         turns = [device.turn for device in self._devices]
         return [f"{turn.device_sn} failed: {turn.failure}" for turn in turns if turn.outcome is not Outcome.CURRENT]
 
+    def bookmarks(self) -> Bookmarks:
+        """Return a view on the stream's part of the state.
+
+        Raises:
+            StateError: The state does not have the shape that this tap writes.
+        """
+        return Bookmarks(self.stream_state, replication_key=cast("str", self.replication_key))
+
     def stop(self) -> None:
         """End the sync soon, with all that was read written; may be called from a signal handler."""
         self._is_stopped = True
@@ -137,7 +145,7 @@ class FleetStream(Stream, Generic[AccountType]):
         A fleet is read in turn and not one partition after the other, so `context` has no meaning here. Without
         `write_messages` (BATCH) the caller writes the records, and STATE behind them.
         """
-        bookmarks = Bookmarks(self.stream_state, replication_key=cast("str", self.replication_key))
+        bookmarks = self.bookmarks()
         self._fleet = self._make_fleet(bookmarks)
         if self._is_stopped:
             self._fleet.stop()

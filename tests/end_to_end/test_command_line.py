@@ -201,6 +201,8 @@ BAD_FILES = {
     "settings that are a list": (("--config", "list.json"), "--config"),
     "a state that is not JSON": (("--config", "valid.json", "--state", "text"), "--state"),
     "a state of another tap": (("--config", "valid.json", "--state", "foreign.json"), "the state"),
+    "a state without bookmarks": (("--config", "valid.json", "--state", "message.json"), "neither bookmarks nor"),
+    "a state whose partitions are null": (("--config", "valid.json", "--state", "null.json"), "should be a list"),
     "a bookmark that is no mrid": (("--config", "valid.json", "--state", "date.json"), "z6-00001"),
     "a catalog that is a list": (("--config", "valid.json", "--catalog", "list.json"), "--catalog"),
 }
@@ -214,6 +216,8 @@ def test_bad_files_are_refused_in_one_line(arguments: tuple[str, ...], words: st
     (tmp_path / "valid.json").write_text(json.dumps(VALID))
     partition = {"context": {"device_sn": "z6-00001"}, "replication_key": "mrid", "replication_key_value": "2026"}
     (tmp_path / "date.json").write_text(json.dumps({"bookmarks": {"readings": {"partitions": [partition]}}}))
+    (tmp_path / "message.json").write_text(json.dumps({"type": "STATE", "value": {"bookmarks": {}}}))
+    (tmp_path / "null.json").write_text(json.dumps({"bookmarks": {"readings": {"partitions": None}}}))
     foreign = {"bookmarks": {"readings": {"partitions": [{"context": {"station": 1}}]}}}
     (tmp_path / "foreign.json").write_text(json.dumps(foreign))
 
@@ -222,4 +226,4 @@ def test_bad_files_are_refused_in_one_line(arguments: tuple[str, ...], words: st
     assert done.returncode != 0
     assert words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
-    assert '"RECORD"' not in done.stdout
+    assert done.stdout == ""
