@@ -18,6 +18,7 @@ from singer_sdk.exceptions import ConfigValidationError, FatalSyncError
 
 from tap_zentra.settings import SCHEMA, SettingsError, read_settings
 from tap_zentra.singer.bookmarks import read_state
+from tap_zentra.singer.maps import name_failures, unknown_streams
 from tap_zentra.singer.stream import FleetStream, SyncFailedError
 from tap_zentra.singer.writer import Writer
 from tap_zentra.v4.api import Account
@@ -65,6 +66,16 @@ class TapZentra(Tap):
             SettingsError: The settings are not valid, as they may be for `--discover`.
         """
         return Account.of(read_settings(self._config), user_agent=f"{self.name}/{self.plugin_version}")
+
+    @override
+    def setup_mapper(self) -> None:
+        super().setup_mapper()
+        for stream_maps in self.mapper.stream_maps.values():
+            name_failures(stream_maps)
+        for name in unknown_streams(self.config.get("stream_maps") or {}, self.streams):
+            self.logger.warning(
+                "stream_maps has a map for %s, but there is no such stream; there is %s", name, ", ".join(self.streams)
+            )
 
     @override
     def discover_streams(self) -> Sequence[Stream]:

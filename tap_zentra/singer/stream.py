@@ -18,6 +18,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from tap_zentra.calls.fleet import Fleet
 from tap_zentra.calls.schedule import Outcome, Schedule
 from tap_zentra.singer.bookmarks import Bookmarks
+from tap_zentra.singer.maps import StreamMapError
 from tap_zentra.singer.pages import DeviceProgress, Page
 from tap_zentra.singer.report import Report
 
@@ -72,7 +73,11 @@ AccountType = TypeVar("AccountType", bound=StreamAccount)
 
 
 class FleetStream(Stream, Generic[AccountType]):
-    """A stream that is read device by device, many in turn, each from its own bookmark."""
+    """A stream that is read device by device, many in turn, each from its own bookmark.
+
+    Attributes:
+        map_error: Set when a stream map failed, which ends the stream's sync: what it failed on.
+    """
 
     is_sorted = True
     # Readers make what the schema says; converting each field once more would halve the speed.
@@ -86,6 +91,7 @@ class FleetStream(Stream, Generic[AccountType]):
             account: What the streams share, made when it is first needed: the catalog needs none.
         """
         super().__init__(tap)
+        self.map_error: str | None = None
         self._account = account
         self._fleet: Fleet[Page] | None = None
         self._devices: list[DeviceProgress] = []
@@ -109,12 +115,16 @@ class FleetStream(Stream, Generic[AccountType]):
 
     @property
     def failed_entirely(self) -> bool:
-        """Whether the stream was read and no device of it to its end."""
+        """Whether more failed than some of the devices: a stream map, or every device."""
+        if self.map_error is not None:
+            return True
         return bool(self._devices) and all(device.outcome is not Outcome.CURRENT for device in self._devices)
 
     @property
     def failures(self) -> list[str]:
-        """Which devices have not been read to their end, and why: one line each."""
+        """Which devices have not been read to their end, and why: one line each; or why none could be written."""
+        if self.map_error is not None:
+            return [self.map_error]
         turns = [device.turn for device in self._devices]
         return [f"{turn.device_sn} failed: {turn.failure}" for turn in turns if turn.outcome is not Outcome.CURRENT]
 
@@ -163,13 +173,12 @@ class FleetStream(Stream, Generic[AccountType]):
                         yield from records
                         counter.increment(len(records))
                     self._move_bookmark(device, page, bookmarks)
+            except StreamMapError as error:
+                self.map_error = str(error)
             finally:
                 if write_messages:
                     self._write_state_message()
-        if self._is_test:
-            self._raise_if_test_failed()
-        else:
-            report.summary()
+        self._end(report)
 
     @property
     def _is_incremental(self) -> bool:
@@ -281,6 +290,13 @@ class FleetStream(Stream, Generic[AccountType]):
             return False
         self._state_written_at = now
         return True
+
+    def _end(self, report: Report) -> None:
+        """Say what became of the devices, unless there is nothing to say but what a stream map failed on."""
+        if self._is_test:
+            self._raise_if_test_failed()
+        elif self.map_error is None:
+            report.summary()
 
     def _raise_if_test_failed(self) -> None:
         """Let `--test` fail here, for the SDK ends it without asking anybody what became of the devices."""

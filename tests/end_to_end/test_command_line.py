@@ -14,7 +14,7 @@ import pytest
 from tap_zentra.emulator import Device, Emulator, Fault
 from tap_zentra.settings import SCHEMA
 from tap_zentra.v4.readings import READINGS, READINGS_KEY
-from tests.support import TAP, Tap, by_key, held
+from tests.support import TAP, Tap, bookmarks, by_key, held
 
 Emulate = Callable[..., Emulator]
 
@@ -119,6 +119,46 @@ def test_stream_maps_see_every_record(emulate: Emulate, tap: Tap) -> None:
     assert {message["stream"] for message in done.messages if message["type"] == "RECORD"} == {"soil"}
     assert by_key(done.records) == {key: row for key, row in held(emulator).items() if row["port_number"] == 3}
     assert done.state["bookmarks"]["readings"]["partitions"][0]["replication_key_value"] == 5
+
+
+def test_a_stream_map_that_fails_ends_the_run_in_one_line(emulate: Emulate, tap: Tap) -> None:
+    """What was written before stays, with its bookmark; it is no failure of a device, which could be a warning."""
+    emulator = emulate(Device("z6-00001", records=45))
+    maps = {"readings": {"x": "value / (mrid - 33)"}}
+
+    done = tap.sync(emulator, stream_maps=json.dumps(maps), page_size=20, on_device_failure="warn")
+
+    assert done.exit_code == 1
+    assert "Traceback" not in done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if "ERROR" in line)
+    assert line == done.stderr.splitlines()[-1]
+    assert (
+        "stream map of readings: `x: value / (mrid - 33)` fails for the record with device_sn z6-00001, mrid 33" in line
+    )
+    assert line.endswith("write instead `x: value / (mrid - 33) if mrid - 33 else None`")
+    assert bookmarks(done.state) == {"z6-00001": 20}
+    assert {record["mrid"] for record in done.records} >= set(range(1, 21))
+
+
+def test_test_mode_fails_with_a_stream_map_that_fails(emulate: Emulate, tap: Tap) -> None:
+    """`--test` tells it before the first sync does."""
+    emulator = emulate(Device("z6-00001"))
+
+    done = tap.sync(emulator, "--test", stream_maps=json.dumps({"readings": {"x": "valve"}}))
+
+    assert done.exit_code == 1
+    assert "there is no valve; the columns are device_sn, mrid" in done.stderr.splitlines()[-1]
+
+
+def test_a_stream_map_for_no_stream_is_named(emulate: Emulate, tap: Tap) -> None:
+    """It would be ignored silently; the streams that there are, are named."""
+    done = tap.sync(
+        emulate(Device("z6-00001")), stream_maps=json.dumps({"reading": {"x": "1"}, "readings": {"y": "1"}})
+    )
+
+    assert done.exit_code == 0, done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if "stream_maps has" in line)
+    assert line.endswith("stream_maps has a map for reading, but there is no such stream; there is readings")
 
 
 def test_batch_files_hold_all_readings_and_the_state_follows_them(emulate: Emulate, tap: Tap) -> None:
