@@ -6,12 +6,12 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from tap_zentra.emulator import Device, Emulator
+from tap_zentra.emulator import Device, Emulator, Fault, Request, Response
 from tap_zentra.emulator.sensors import PROFILE_STATION
 from tests.in_process import sync
 from tests.support import bookmarks, by_key, held
@@ -138,6 +138,29 @@ def test_a_device_that_is_read_again_begins_at_start_date(emulate: Emulate) -> N
 
     assert second.all_rows == {key: row for key, row in held(emulator).items() if row["timestamp_utc"] >= start}
     assert 0 < len(second.records) < len(first.records)
+
+
+@pytest.mark.parametrize("max_depth", [1, 3])
+def test_flattened_records_keep_fields_that_no_column_knows(max_depth: int, emulate: Emulate) -> None:
+    """With flattening `extra` is a column of JSON text, whatever is in it."""
+    emulator = emulate(Device("z6-00001", records=2))
+
+    def with_more(request: Request) -> Response:
+        response = emulator.answer(request)
+        body = json.loads(response.body)
+        for entry in (entry for entries in body["data"].values() for entry in entries):
+            entry["readings"][0]["quality"] = {"level": [1], "by": {"whom": "x"}}
+        return replace(response, body=json.dumps(body).encode())
+
+    emulator.fail(Fault(with_more))
+    run = sync(emulator, flattening_enabled=True, flattening_max_depth=max_depth)
+
+    assert run.exit_code == 0, run.stderr
+    (schema,) = (message["schema"] for message in run.messages if message["type"] == "SCHEMA")
+    assert schema["properties"]["extra"] == {"type": ["string", "null"]}
+    assert all(record.keys() == schema["properties"].keys() for record in run.records)
+    more = {record["mrid"]: record["extra"] and json.loads(record["extra"]) for record in run.records}
+    assert more == {1: {"quality": {"level": [1], "by": {"whom": "x"}}}, 2: None}
 
 
 def test_start_date_and_end_date_bound_the_readings(emulate: Emulate) -> None:
