@@ -25,7 +25,7 @@ from tap_zentra.v4.api import Account
 from tap_zentra.v4.readings import ReadingsStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
     from singer_sdk.plugin_base import _ConfigInput
@@ -34,6 +34,11 @@ if sys.version_info >= (3, 12):
     from typing import override
 else:
     from typing_extensions import override
+
+
+BATCH_FORMATS = ["jsonl"]
+"""Formats of batch files. The SDK's Parquet guesses each file's types from its records, and fails on an object without
+fields and on a field that is a number here and text there: `extra` may hold both."""
 
 
 class StoppedError(FatalSyncError):
@@ -135,11 +140,21 @@ class TapZentra(Tap):
         properties = {**self.config_jsonschema["properties"], **as_text}
         return parse_environment_config({"properties": properties}, self._env_var_prefix)
 
+    @classmethod
+    @override
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Add the SDK's own settings; of its batch formats the one that can hold these records."""
+        super().append_builtin_config(config_jsonschema)
+        batch_config = copy.deepcopy(config_jsonschema["properties"]["batch_config"])  # the original is every tap's
+        batch_config["properties"]["encoding"]["properties"]["format"]["enum"] = BATCH_FORMATS
+        config_jsonschema["properties"]["batch_config"] = batch_config
+
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Refuse what is invalid, in words for people; `--discover` works without valid settings."""
         try:
             settings = read_settings(self._config)
+            _require_batch_format(self._config)
         except SettingsError as error:
             if raise_errors:
                 raise ConfigValidationError(
@@ -185,6 +200,19 @@ class TapZentra(Tap):
             catalog=None if catalog is None else _json_object(catalog, "--catalog"),
             **kwargs,
         )
+
+
+def _require_batch_format(config: Mapping[str, Any]) -> None:
+    """Refuse a format of batch files that can't hold the records.
+
+    Raises:
+        SettingsError: It is Parquet, or unknown.
+    """
+    match config.get("batch_config"):
+        case {"encoding": {"format": found}} if found not in BATCH_FORMATS:
+            reason = "; Parquet can't hold the column `extra`, whose fields vary" if found == "parquet" else ""
+            fault = f"batch_config.encoding.format should be {' or '.join(BATCH_FORMATS)}, not {found!r}{reason}"
+            raise SettingsError([fault])
 
 
 def _json_object(file: IO[str], option: str) -> IO[str]:

@@ -235,6 +235,27 @@ def test_bad_input_is_refused_in_one_line(change: dict[str, Any], words: str, tm
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("found", ["parquet", "csv", None])
+def test_batch_files_that_can_not_hold_the_records_are_refused(found: str | None, tmp_path: Path) -> None:
+    """By the setting's name, with what it may be, before anything is called or written."""
+    batch_config = {"encoding": {"format": found}, "storage": {"root": f"file://{tmp_path}"}}
+
+    done = run(tmp_path, config=VALID | {"batch_config": batch_config})
+
+    assert done.returncode == 1
+    assert f"batch_config.encoding.format should be jsonl, not {found!r}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_about_offers_no_batch_files_that_are_refused(tmp_path: Path) -> None:
+    """`--about` names the one format that works."""
+    about = json.loads(run(tmp_path, "--about", "--format=json").stdout)
+
+    encoding = about["settings"]["properties"]["batch_config"]["properties"]["encoding"]
+    assert encoding["properties"]["format"]["enum"] == ["jsonl"]
+
+
 BAD_FILES = {
     "settings that are not there": (("--config", "nowhere.json"), "nowhere.json"),
     "settings that are not JSON": (("--config", "text"), "--config"),
