@@ -5,6 +5,7 @@ Pure: knows neither the SDK's tap nor the environment.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import math
@@ -22,6 +23,7 @@ SERVERS = {
     "us": "https://zentracloud.com",
     "eu": "https://zentracloud.eu",
     "tahmo": "https://tahmo.zentracloud.com",
+    "aroya": "https://aroya.zentracloud.com",
 }
 """The base URL of each server; an account, its tokens and its devices live on exactly one."""
 
@@ -37,19 +39,21 @@ SCHEMA = th.PropertiesList(
         "device_sns",
         th.ArrayType(th.StringType),
         required=True,
-        description='Serial numbers of the devices: `["z6-12345", "z6-12346"]` or `z6-12345,z6-12346`.',
+        description='Serial numbers of the devices: `["z6-12345", "z6-12346"]`, or separated by commas, blanks or line '
+        "ends.",
     ),
     th.Property(
         "server",
         th.StringType,
         allowed_values=list(SERVERS),
         default="us",
-        description="Server that the account lives on: `us`, `eu` or `tahmo`.",
+        description="Server that the account lives on: `us`, `eu`, `tahmo` or `aroya`.",
     ),
     th.Property(
         "api_url",
         th.StringType,
-        description="Another base URL than the server's; `https` only, except for addresses of this machine.",
+        description="Another base URL than the server's, without a path; `https` only, except for addresses of this "
+        "machine.",
     ),
     th.Property(
         "api_version",
@@ -114,6 +118,20 @@ SCHEMA = th.PropertiesList(
         description="Re-read the last N records on every sync, and write those that have changed: values that came "
         "late, or were corrected.",
     ),
+    th.Property(
+        "reread_device_sns",
+        th.ArrayType(th.StringType),
+        description="Devices, of those in `device_sns`, to read again from their start in this run; the others keep "
+        "their bookmarks.",
+    ),
+    th.Property(
+        "on_device_failure",
+        th.StringType,
+        allowed_values=["fail", "warn"],
+        default="fail",
+        description="`warn`: a run in which some devices failed and others did not ends with a warning and exit code "
+        "0; `fail`: with exit code 1.",
+    ),
     th.Property("device_depth", th.BooleanType, default=True, description="Ask for the depths of the sensors."),
     th.Property("user_agent", th.StringType, description="User-Agent header; by default `tap-zentra/<version>`."),
 ).to_dict()
@@ -125,7 +143,7 @@ class Settings:
     """Valid settings.
 
     `start_date` and `end_date` are moments in seconds since 1970; `call_limit_window` and `request_timeout` are
-    durations in seconds.
+    durations in seconds. `reread_device_sns` are spelled as in `device_sns`.
     """
 
     auth_token: str = field(repr=False)
@@ -142,13 +160,16 @@ class Settings:
     request_timeout: float
     max_attempts: int
     mrid_lookback: int
+    reread_device_sns: tuple[str, ...]
+    on_device_failure: str
     device_depth: bool
     user_agent: str | None
 
     def as_config(self) -> dict[str, Any]:
         """Return the settings that may have come as text, as the JSON schema wants them."""
         typed = {name: getattr(self, name) for name in SCHEMA["properties"] if name not in _KEPT_AS_GIVEN}
-        return {**typed, "device_sns": list(self.device_sns)}
+        lists = {"device_sns": list(self.device_sns), "reread_device_sns": list(self.reread_device_sns)}
+        return {**typed, **lists}
 
 
 class SettingsError(ValueError):
@@ -191,14 +212,39 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         else:
             if values[name] is None and name in SCHEMA["required"]:
                 faults.append(f"{name} is missing: {schema['description']}")
-    start, end = values.get("start_date"), values.get("end_date")
-    if start is not None and end is not None and start > end:
-        faults.append("end_date should be later than start_date")
+    faults += _contradictions(values)
     if faults:
         raise SettingsError(faults)
+    values["reread_device_sns"] = _as_spelled(values["device_sns"], values["reread_device_sns"] or ())
     server = values.pop("server")
     values["api_url"] = values["api_url"] or SERVERS[server]
     return Settings(**values)
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with settings that are right each by itself; one that is missing contradicts nothing."""
+    faults = []
+    start, end = values.get("start_date"), values.get("end_date")
+    if start is not None and end is not None and start > end:
+        faults.append("end_date should be later than start_date")
+    device_sns, reread = values.get("device_sns"), values.get("reread_device_sns")
+    if device_sns and reread:
+        known = {_same_device(one) for one in device_sns}
+        foreign = [one for one in reread if _same_device(one) not in known]
+        if foreign:
+            faults.append(f"reread_device_sns should be among device_sns, which lack {', '.join(foreign)}")
+    return faults
+
+
+def _as_spelled(device_sns: tuple[str, ...], chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the chosen devices as `device_sns` spells them."""
+    wanted = {_same_device(one) for one in chosen}
+    return tuple(one for one in device_sns if _same_device(one) in wanted)
+
+
+def _same_device(device_sn: str) -> str:
+    """Return what serial numbers of the same device, in whatever case, have in common."""
+    return device_sn.casefold()
 
 
 def _reader(name: str, schema: dict[str, Any]) -> Callable[[object], Any]:
@@ -251,30 +297,39 @@ _LARGEST = 2**53
 
 
 def _token(given: object) -> str:
-    token = re.sub(r"^(token\s+)+", "", str(given).strip(), flags=re.IGNORECASE)
+    # People copy the word `Token` with it, and quote one or both.
+    token = re.sub(r"""^([\s"']|token(?=[\s"']))+|[\s"']+\Z""", "", str(given), flags=re.IGNORECASE)
     if not re.fullmatch(r"[!-~]+", token) or token.lower() == "token":
         raise _UnfitError("the token that ZENTRA Cloud shows, one word after the word Token", secret=True)
     return token
 
 
-def _serial_numbers(given: object) -> tuple[str, ...]:
+_SERIAL_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def _serial_numbers(given: object, *, at_least: int = 1) -> tuple[str, ...]:
     unfit = _UnfitError('a list of serial numbers such as ["z6-12345", "z6-12346"] or z6-12345,z6-12346')
     listed = given
     if isinstance(given, str):
         try:
-            listed = json.loads(given) if given.lstrip().startswith("[") else given.split(",")
+            listed = json.loads(given) if given.lstrip().startswith("[") else [given]
         except (ValueError, RecursionError):
             raise unfit from None
     if not isinstance(listed, (list, tuple)) or not all(isinstance(one, str) for one in listed):
         raise unfit
-    device_sns = tuple(dict.fromkeys(one.strip() for one in listed if one.strip()))
-    if not device_sns or not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", one) for one in device_sns):
+    # The same serial number in another case is the same device; its first spelling stays.
+    by_device: dict[str, str] = {}
+    for one in re.split(r"[\s,]+", ",".join(listed)):
+        if one:
+            by_device.setdefault(_same_device(one), one)
+    device_sns = tuple(by_device.values())
+    if len(device_sns) < at_least or not all(map(_SERIAL_NUMBER.fullmatch, device_sns)):
         raise unfit
     return device_sns
 
 
 def _url(given: object) -> str:
-    expected = "a base URL that begins with https:// (http:// only for addresses of this machine)"
+    expected = "a base URL that begins with https:// (http:// only for addresses of this machine), without a path"
     unfit = _UnfitError(expected, secret="@" in str(given))
     try:
         parts = urlsplit(str(given).strip())
@@ -284,7 +339,10 @@ def _url(given: object) -> str:
     safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
     if not host or not safe or "@" in parts.netloc or parts.query or parts.fragment:
         raise unfit
-    return parts.geturl().rstrip("/")
+    # The address of a call, as the service's pages show it, has the path that each call gets anyway.
+    if not re.fullmatch(r"/*(api(/.*)?)?", parts.path, flags=re.IGNORECASE):
+        raise unfit
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _is_loopback(host: str) -> bool:
@@ -321,6 +379,7 @@ def _header(given: object) -> str:
 _READERS: dict[str, Callable[[object], Any]] = {
     "auth_token": _token,
     "device_sns": _serial_numbers,
+    "reread_device_sns": functools.partial(_serial_numbers, at_least=0),
     "api_url": _url,
     "start_date": _moment,
     "end_date": _moment,

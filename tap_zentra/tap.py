@@ -17,13 +17,15 @@ from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError, FatalSyncError
 
 from tap_zentra.settings import SCHEMA, SettingsError, read_settings
+from tap_zentra.singer.bookmarks import read_state
+from tap_zentra.singer.maps import name_failures, unknown_streams
 from tap_zentra.singer.stream import FleetStream, SyncFailedError
 from tap_zentra.singer.writer import Writer
 from tap_zentra.v4.api import Account
 from tap_zentra.v4.readings import ReadingsStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
     from singer_sdk.plugin_base import _ConfigInput
@@ -32,6 +34,11 @@ if sys.version_info >= (3, 12):
     from typing import override
 else:
     from typing_extensions import override
+
+
+BATCH_FORMATS = ["jsonl"]
+"""Formats of batch files. The SDK's Parquet guesses each file's types from its records, and fails on an object without
+fields and on a field that is a number here and text there: `extra` may hold both."""
 
 
 class StoppedError(FatalSyncError):
@@ -66,6 +73,16 @@ class TapZentra(Tap):
         return Account.of(read_settings(self._config), user_agent=f"{self.name}/{self.plugin_version}")
 
     @override
+    def setup_mapper(self) -> None:
+        super().setup_mapper()
+        for stream_maps in self.mapper.stream_maps.values():
+            name_failures(stream_maps)
+        for name in unknown_streams(self.config.get("stream_maps") or {}, self.streams):
+            self.logger.warning(
+                "stream_maps has a map for %s, but there is no such stream; there is %s", name, ", ".join(self.streams)
+            )
+
+    @override
     def discover_streams(self) -> Sequence[Stream]:
         return [ReadingsStream(self, lambda: self.account)]
 
@@ -75,15 +92,25 @@ class TapZentra(Tap):
 
         Raises:
             StoppedError: A signal ended the run.
-            SyncFailedError: The token was refused, or a device was not read to its end.
+            SyncFailedError: The token was refused, or a device was not read to its end and the settings do not say
+                that a warning is enough.
         """
         with self._ending():
             super().sync_all()
         streams = self._fleet_streams
         refused = [str(stream.token_error) for stream in streams if stream.token_error is not None]
         failures = refused[:1] or [failure for stream in streams for failure in stream.failures]
-        if failures:
+        if failures and (refused or not self._a_warning_is_enough(streams)):
             raise SyncFailedError(failures)
+        if failures:
+            self.logger.warning(
+                "on_device_failure is warn, so the run ends with exit code 0 although %s", "; ".join(failures)
+            )
+
+    def _a_warning_is_enough(self, streams: list[FleetStream[Any]]) -> bool:
+        """Whether the settings let a run end well whose streams have each been read for some devices."""
+        is_for_all = any(stream.failed_entirely for stream in streams)
+        return self.account.settings.on_device_failure == "warn" and not is_for_all
 
     @override  # type: ignore[misc] # as sync_all
     def run_connection_test(self) -> bool:
@@ -113,11 +140,21 @@ class TapZentra(Tap):
         properties = {**self.config_jsonschema["properties"], **as_text}
         return parse_environment_config({"properties": properties}, self._env_var_prefix)
 
+    @classmethod
+    @override
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Add the SDK's own settings; of its batch formats the one that can hold these records."""
+        super().append_builtin_config(config_jsonschema)
+        batch_config = copy.deepcopy(config_jsonschema["properties"]["batch_config"])  # the original is every tap's
+        batch_config["properties"]["encoding"]["properties"]["format"]["enum"] = BATCH_FORMATS
+        config_jsonschema["properties"]["batch_config"] = batch_config
+
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Refuse what is invalid, in words for people; `--discover` works without valid settings."""
         try:
             settings = read_settings(self._config)
+            _require_batch_format(self._config)
         except SettingsError as error:
             if raise_errors:
                 raise ConfigValidationError(
@@ -126,6 +163,18 @@ class TapZentra(Tap):
             return error.faults
         self._config = {**self._config, **settings.as_config()}
         return super()._validate_config(raise_errors=raise_errors)
+
+    @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take the state of an earlier run.
+
+        Raises:
+            StateError: It is none; nothing has been called or written yet.
+        """
+        super().load_state(read_state(state))
+        for stream in self._fleet_streams:
+            if stream.name in self.state.get("bookmarks", {}):
+                stream.bookmarks()
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
@@ -151,6 +200,19 @@ class TapZentra(Tap):
             catalog=None if catalog is None else _json_object(catalog, "--catalog"),
             **kwargs,
         )
+
+
+def _require_batch_format(config: Mapping[str, Any]) -> None:
+    """Refuse a format of batch files that can't hold the records.
+
+    Raises:
+        SettingsError: It is Parquet, or unknown.
+    """
+    match config.get("batch_config"):
+        case {"encoding": {"format": found}} if found not in BATCH_FORMATS:
+            reason = "; Parquet can't hold the column `extra`, whose fields vary" if found == "parquet" else ""
+            fault = f"batch_config.encoding.format should be {' or '.join(BATCH_FORMATS)}, not {found!r}{reason}"
+            raise SettingsError([fault])
 
 
 def _json_object(file: IO[str], option: str) -> IO[str]:

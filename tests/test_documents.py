@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tap_zentra.settings import SCHEMA
+from tap_zentra.tap import BATCH_FORMATS
 from tap_zentra.v4.readings import READINGS, READINGS_KEY
 
 PROJECT = Path(__file__).parent.parent
@@ -64,6 +65,13 @@ def test_meltano_knows_every_setting(name: str) -> None:
     assert setting.get("value") == schema.get("default")
     assert setting.get("sensitive", False) == schema.get("secret", False)
     assert [option["value"] for option in setting.get("options", [])] == schema.get("enum", [])
+
+
+def test_meltano_offers_the_batch_formats_that_work() -> None:
+    """And none that the tap refuses."""
+    options = meltano_settings()["batch_config.encoding.format"]["options"]
+
+    assert [option["value"] for option in options] == BATCH_FORMATS
 
 
 def test_the_justfile_runs_the_tests_as_the_readme_does() -> None:

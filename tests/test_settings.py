@@ -11,7 +11,10 @@ from tap_zentra.settings import SCHEMA, SERVERS, SettingsError, read_settings
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 GIVEN: dict[str, Any] = {"auth_token": TOKEN, "device_sns": ["z6-12345"]}
-URL_EXPECTED = "api_url should be a base URL that begins with https:// (http:// only for addresses of this machine)"
+URL_EXPECTED = (
+    "api_url should be a base URL that begins with https:// (http:// only for addresses of this machine), "
+    "without a path"
+)
 NEW_YEAR = 1_767_225_600
 """2026-01-01T00:00:00Z."""
 
@@ -50,6 +53,8 @@ def _faults(**config: object) -> list[str]:
         ("request_timeout", 120),
         ("max_attempts", 5),
         ("mrid_lookback", 200),
+        ("reread_device_sns", ()),
+        ("on_device_failure", "fail"),
         ("device_depth", True),
         ("user_agent", None),
     ],
@@ -96,17 +101,27 @@ def test_settings_that_are_not_the_taps_are_left_alone() -> None:
         f"token {TOKEN}",
         f"  tOkEn \t {TOKEN} \n",
         f"Token Token {TOKEN}",
-        f"Token\u00a0{TOKEN}",
+        f"Token\u00a0{TOKEN}\u00a0",
+        f'"{TOKEN}"',
+        f"'{TOKEN}'",
+        f" ' {TOKEN} ' ",
+        f'"Token {TOKEN}"',
+        f"'Token {TOKEN}'",
+        f'Token "{TOKEN}"',
+        f'Token"{TOKEN}"',
+        f"""\"Token '{TOKEN}'\" """,
+        f'"{TOKEN}',
     ],
 )
 def test_the_token_is_taken_with_and_without_its_word(given: str) -> None:
-    """The web page copies the word `Token` too, in any case, and people copy blanks."""
+    """The web page copies the word `Token` too, in any case, and people copy blanks and quotes."""
     assert _read("auth_token", given) == TOKEN
 
 
 def test_a_token_that_begins_like_its_word_is_whole() -> None:
     """Only the word is cut off, not its letters."""
     assert _read("auth_token", "tokenish-secret") == "tokenish-secret"
+    assert _read("auth_token", "it's\"token") == "it's\"token"
 
 
 @pytest.mark.parametrize(
@@ -115,6 +130,9 @@ def test_a_token_that_begins_like_its_word_is_whole() -> None:
         "Token",
         "token ",
         "TOKEN TOKEN",
+        '""',
+        "'Token'",
+        'Token ""',
         f"{TOKEN} {TOKEN}",
         f"Bearer {TOKEN}",
         f"{TOKEN}\u00e9",
@@ -149,10 +167,16 @@ def test_the_token_is_in_no_message_and_no_text_of_the_settings() -> None:
         ["z6-1", " z6-1", "06-02047 ", "", "  ", "A4100000", "06-02047"],
         "z6-1,,z6-1, 06-02047,A4100000,z6-1",
         '["z6-1", "", "06-02047", "A4100000", " z6-1 "]',
+        "z6-1 06-02047 A4100000",
+        "z6-1\n06-02047\r\nA4100000\n",
+        "\tz6-1,06-02047  A4100000\n,",
+        ["z6-1 06-02047", "A4100000,"],
+        "z6-1,Z6-1,06-02047,A4100000,a4100000",
+        ["z6-1", "Z6-1", "06-02047", "A4100000", "a4100000"],
     ],
 )
 def test_serial_numbers_are_taken_as_list_and_as_text(given: object) -> None:
-    """Both forms of a list work; duplicates and blanks are dropped, and the order stays."""
+    """A JSON list, and text with commas, blanks or line ends; duplicates, whatever the case, are dropped."""
     assert _read("device_sns", given) == ("z6-1", "06-02047", "A4100000")
 
 
@@ -172,7 +196,6 @@ def test_serial_numbers_are_taken_as_list_and_as_text(given: object) -> None:
         '["z6-1", 5]',
         '[["z6-1"]]',
         '{"z6-1": 1}',
-        "z6-1 z6-2",
         "z6-1;z6-2",
         "z6-1/../",
         "z6-1&per_page=1",
@@ -191,6 +214,43 @@ def test_serial_numbers_that_can_not_be_some_are_refused(given: object) -> None:
     )
 
 
+@pytest.mark.parametrize("given", [["Z6-2", "z6-3"], "z6-3\nZ6-2,z6-2", '["z6-3", "Z6-2"]'])
+def test_devices_to_read_again_are_some_of_the_devices(given: object) -> None:
+    """They are found whatever their case, and spelled as in device_sns."""
+    config = {**GIVEN, "device_sns": "z6-1,z6-2,Z6-3", "reread_device_sns": given}
+
+    assert read_settings(config).reread_device_sns == ("z6-2", "Z6-3")
+
+
+def test_devices_to_read_again_that_are_no_devices_are_refused_by_name() -> None:
+    """A misspelled serial number would have nothing read again, and nobody would notice."""
+    assert _faults(device_sns="z6-1,z6-2", reread_device_sns="z6-8,Z6-2,z6-9") == [
+        "reread_device_sns should be among device_sns, which lack z6-8, z6-9"
+    ]
+    assert [fault.split()[0] for fault in _faults(device_sns=5, reread_device_sns="z6-8")] == ["device_sns"]
+
+
+@pytest.mark.parametrize("given", [[], "[]", ",", " "])
+def test_no_devices_to_read_again_are_none(given: object) -> None:
+    """An empty list is what a configuration has in which nothing is to be read again."""
+    assert _read("reread_device_sns", given) == ()
+
+
+def test_settings_can_be_read_again_from_what_they_became() -> None:
+    """The SDK keeps the configuration with its types, and the account is made from that."""
+    settings = read_settings(GIVEN)
+
+    assert read_settings({**GIVEN, **settings.as_config()}) == settings
+
+
+@pytest.mark.parametrize("given", [{}, 5, "z6/1", ["z6-12345", None]])
+def test_devices_to_read_again_that_can_not_be_some_are_refused(given: object) -> None:
+    """As for device_sns."""
+    (fault,) = _faults(reread_device_sns=given)
+
+    assert fault.startswith("reread_device_sns should be a list of serial numbers")
+
+
 # Server and URL
 
 
@@ -200,6 +260,7 @@ def test_serial_numbers_that_can_not_be_some_are_refused(given: object) -> None:
         ("us", "https://zentracloud.com"),
         ("eu", "https://zentracloud.eu"),
         ("tahmo", "https://tahmo.zentracloud.com"),
+        ("aroya", "https://aroya.zentracloud.com"),
     ],
 )
 def test_a_server_is_its_url(server: str, url: str) -> None:
@@ -211,7 +272,7 @@ def test_a_server_is_its_url(server: str, url: str) -> None:
 @pytest.mark.parametrize("given", ["moon", "US", "https://zentracloud.com", 1, ["us"]])
 def test_another_server_is_refused(given: object) -> None:
     """The servers that there are, are named."""
-    assert _faults(server=given) == [f"server should be one of us, eu, tahmo, not {given!r}"]
+    assert _faults(server=given) == [f"server should be one of us, eu, tahmo, aroya, not {given!r}"]
 
 
 @pytest.mark.parametrize(("given", "version"), [("v3", "v3"), ("v4", "v4")])
@@ -231,8 +292,12 @@ def test_another_api_version_is_refused(given: object) -> None:
     [
         ("https://proxy.example", "https://proxy.example"),
         ("https://proxy.example/", "https://proxy.example"),
-        ("https://proxy.example/X/", "https://proxy.example/X"),
-        (" https://proxy.example:8443/zentra/ ", "https://proxy.example:8443/zentra"),
+        (" https://proxy.example:8443/ ", "https://proxy.example:8443"),
+        ("https://zentracloud.com/api/v4/get_readings/", "https://zentracloud.com"),
+        ("https://zentracloud.com/api/v4/get_readings", "https://zentracloud.com"),
+        ("https://zentracloud.com/api/v4", "https://zentracloud.com"),
+        ("https://zentracloud.com/API/", "https://zentracloud.com"),
+        ("http://localhost:8080//api", "http://localhost:8080"),
         ("HTTPS://proxy.example", "https://proxy.example"),
         ("http://localhost", "http://localhost"),
         ("http://localhost:8080/", "http://localhost:8080"),
@@ -265,6 +330,10 @@ def test_another_url_wins_over_the_server(given: str, url: str) -> None:
         "https://proxy.example:99999",
         "https://proxy.example/?a=1",
         "https://proxy.example/#part",
+        "https://proxy.example/zentra/",
+        "https://proxy.example/zentra/api/v4",
+        "https://proxy.example/apiary",
+        "https://proxy.example/;api",
         5,
     ],
 )
@@ -524,10 +593,13 @@ def test_all_settings_may_be_text() -> None:
         "request_timeout": 30,
         "max_attempts": 2,
         "mrid_lookback": 10,
+        "reread_device_sns": ["z6-2", "z6-1"],
+        "on_device_failure": "warn",
         "device_depth": False,
         "user_agent": "me",
     }
-    text = {name: str(value) for name, value in typed.items()} | {"device_sns": "z6-1,z6-2"}
+    text = {name: str(value) for name, value in typed.items()}
+    text |= {"device_sns": "z6-1,z6-2", "reread_device_sns": "z6-2 z6-1"}
 
     assert read_settings(typed) == read_settings(text)
 
@@ -538,6 +610,7 @@ def test_settings_go_back_into_the_configuration_with_their_types() -> None:
 
     assert config["page_size"] == 500
     assert config["device_sns"] == ["z6-1", "z6-2"]
+    assert config["reread_device_sns"] == []
     assert config["device_depth"] is False
     assert config["auth_token"] == TOKEN
     assert set(SCHEMA["properties"]) - set(config) == {"server", "start_date", "end_date"}

@@ -6,15 +6,15 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from tap_zentra.emulator import Device, Emulator
+from tap_zentra.emulator import Device, Emulator, Fault, Request, Response
 from tap_zentra.emulator.sensors import PROFILE_STATION
 from tests.in_process import sync
-from tests.support import by_key, held
+from tests.support import bookmarks, by_key, held
 
 Emulate = Callable[..., Emulator]
 
@@ -97,6 +97,70 @@ def test_after_growth_exactly_the_new_arrives(emulate: Emulate) -> None:
     assert second.exit_code == 0, second.stderr
     assert {record["device_sn"] for record in second.records} == {"z6-00002"}
     assert by_key(first.records + second.records) == held(emulator)
+
+
+def test_a_state_as_meltano_prints_it_goes_on(emulate: Emulate) -> None:
+    """Below `singer_state`, and with a serial number in another case than in device_sns: nothing comes twice."""
+    emulator = emulate(Device("z6-00001", records=30))
+    first = sync(emulator)
+    state = {"singer_state": json.loads(json.dumps(first.state).replace("z6-00001", "Z6-00001"))}
+    emulator.grow(records=5)
+
+    second = sync(emulator, state=state)
+
+    assert second.exit_code == 0, second.stderr
+    assert by_key(first.records + second.records) == held(emulator)
+    assert bookmarks(second.state) == {"Z6-00001": 35}
+
+
+def test_some_devices_can_be_read_again_from_their_start(emulate: Emulate) -> None:
+    """The device of reread_device_sns, in whatever case, comes once more as a whole; the others go on."""
+    emulator = emulate(*(Device(f"z6-{number:05}", records=30 * number) for number in range(1, 4)))
+    first = sync(emulator, page_size=PAGE_SIZE)
+    emulator.grow(records=5, device_sn="z6-00003")
+
+    second = sync(emulator, state=first.state, page_size=PAGE_SIZE, reread_device_sns="Z6-00002")
+
+    assert second.exit_code == 0, second.stderr
+    assert second.rows.keys() == {"z6-00002", "z6-00003"}
+    assert second.rows["z6-00002"] == held(emulator, "z6-00002")
+    assert {record["mrid"] for record in second.rows["z6-00003"].values()} == set(range(91, 96))
+    assert bookmarks(second.state) == {"z6-00001": 30, "z6-00002": 60, "z6-00003": 95}
+
+
+def test_a_device_that_is_read_again_begins_at_start_date(emulate: Emulate) -> None:
+    """As it does on a first sync."""
+    emulator = emulate(Device("z6-00001", records=200, interval=3600))
+    first = sync(emulator)
+    start = "2026-01-05T00:00:00+00:00"
+
+    second = sync(emulator, state=first.state, reread_device_sns="z6-00001", start_date=start)
+
+    assert second.all_rows == {key: row for key, row in held(emulator).items() if row["timestamp_utc"] >= start}
+    assert 0 < len(second.records) < len(first.records)
+
+
+@pytest.mark.parametrize("max_depth", [1, 3])
+def test_flattened_records_keep_fields_that_no_column_knows(max_depth: int, emulate: Emulate) -> None:
+    """With flattening `extra` is a column of JSON text, whatever is in it."""
+    emulator = emulate(Device("z6-00001", records=2))
+
+    def with_more(request: Request) -> Response:
+        response = emulator.answer(request)
+        body = json.loads(response.body)
+        for entry in (entry for entries in body["data"].values() for entry in entries):
+            entry["readings"][0]["quality"] = {"level": [1], "by": {"whom": "x"}}
+        return replace(response, body=json.dumps(body).encode())
+
+    emulator.fail(Fault(with_more))
+    run = sync(emulator, flattening_enabled=True, flattening_max_depth=max_depth)
+
+    assert run.exit_code == 0, run.stderr
+    (schema,) = (message["schema"] for message in run.messages if message["type"] == "SCHEMA")
+    assert schema["properties"]["extra"] == {"type": ["string", "null"]}
+    assert all(record.keys() == schema["properties"].keys() for record in run.records)
+    more = {record["mrid"]: record["extra"] and json.loads(record["extra"]) for record in run.records}
+    assert more == {1: {"quality": {"level": [1], "by": {"whom": "x"}}}, 2: None}
 
 
 def test_start_date_and_end_date_bound_the_readings(emulate: Emulate) -> None:

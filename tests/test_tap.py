@@ -13,6 +13,7 @@ import pytest
 
 from tap_zentra.calls.errors import CallError, DeviceFailedError, TokenRefusedError
 from tap_zentra.settings import read_settings
+from tap_zentra.singer.bookmarks import StateError
 from tap_zentra.singer.stream import SyncFailedError
 from tap_zentra.tap import StoppedError, TapZentra
 from tap_zentra.v4.api import Account, call_limits
@@ -58,7 +59,7 @@ class RefusingApi:
         self.events.append("closed")
 
 
-def tap_of(api: RefusingApi) -> TapZentra:
+def tap_of(api: RefusingApi, **settings: object) -> TapZentra:
     """Return a tap with two streams, whose calls go to a stand-in."""
 
     class Twice(TapZentra):
@@ -72,7 +73,7 @@ def tap_of(api: RefusingApi) -> TapZentra:
         def discover_streams(self) -> Sequence[Stream]:
             return [ReadingsStream(self, lambda: self.account), Again(self, lambda: self.account)]
 
-    return Twice(config={"auth_token": "x", "device_sns": "z6-1,z6-2", "max_concurrent_calls": 1})
+    return Twice(config={"auth_token": "x", "device_sns": "z6-1,z6-2", "max_concurrent_calls": 1, **settings})
 
 
 @pytest.fixture(autouse=True)
@@ -117,11 +118,19 @@ def test_a_refused_token_is_told_once() -> None:
     assert caught.value.lines == ["refusal 1"]
 
 
+@pytest.mark.parametrize("error", [DeviceFailedError, TokenRefusedError])
+def test_a_run_that_read_no_device_fails_whatever_the_settings(error: type[CallError]) -> None:
+    """With on_device_failure: warn too, for nothing was loaded that later steps could work with."""
+    with pytest.raises(SyncFailedError, match="refusal 1"):
+        sync(tap_of(RefusingApi(error), on_device_failure="warn"))
+
+
+@pytest.mark.parametrize("on_device_failure", ["fail", "warn"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_every_stream(number: signal.Signals) -> None:
+def test_a_signal_stops_every_stream(number: signal.Signals, on_device_failure: str) -> None:
     """Also those that it comes too early for: nothing is called any more, and the run says which signal it was."""
     api = RefusingApi(DeviceFailedError)
-    tap = tap_of(api)
+    tap = tap_of(api, on_device_failure=on_device_failure)
     assert len(tap.streams) == 2
     tap._handle_termination(number, None)  # noqa: SLF001 - as Python calls it
 
@@ -130,6 +139,34 @@ def test_a_signal_stops_every_stream(number: signal.Signals) -> None:
 
     assert caught.value.signal_number == number
     assert api.events == ["closed"]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"bookmarks": None}, "bookmarks should be an object"),
+        ({"bookmarks": {"readings": {"partitions": None}}}, "partitions should be a list"),
+        ({"bookmarks": {"readings": {"partitions": [{"context": {"location": 1}}]}}}, "a context with device_sn"),
+        ({"completed": {}}, "neither bookmarks nor singer_state"),
+    ],
+)
+def test_a_state_that_is_none_is_refused_when_the_tap_is_made(state: dict[str, Any], words: str) -> None:
+    """Before anything is called or written."""
+    with pytest.raises(StateError, match=words):
+        TapZentra(config={"auth_token": "x", "device_sns": "z6-1"}, state=state)
+
+
+def test_a_state_that_was_read_is_the_taps_state() -> None:
+    """All bookmarks of it, also those of devices that are not among the settings; an empty one stays empty."""
+    partition = {"context": {"device_sn": "z6-9"}, "replication_key": "mrid", "replication_key_value": 5}
+    bookmarks = {"readings": {"partitions": [partition]}}
+
+    def state_of(given: dict[str, Any]) -> object:
+        return TapZentra(config={"auth_token": "x", "device_sns": "z6-1"}, state=given).state
+
+    assert state_of({"singer_state": {"bookmarks": bookmarks}}) == {"bookmarks": bookmarks}
+    assert state_of({"bookmarks": bookmarks}) == {"bookmarks": bookmarks}
+    assert state_of({}) == {}
 
 
 def test_the_account_is_made_when_a_stream_needs_it() -> None:

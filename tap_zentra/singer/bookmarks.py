@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,24 +14,75 @@ BESIDE_THE_VALUE = ("overlap", "places")
 NEWEST_READINGS = "newest_readings"
 """Beside the partitions: each device's newest reading, in seconds since 1970, so that a silent one has an age."""
 
+HAND_OVER = "hand over the state of an earlier run, such as `meltano state get` prints it, or none to begin anew"
+
+LONGEST_SHOWN = 40
+"""Characters of a part that is wrong: enough to find it by."""
+
 
 @dataclass(frozen=True)
 class Bookmark:
     """Where a device stands.
 
     Attributes:
-        value: The last mrid that was written.
+        value: The last mrid that was written; None: it is read from its start.
         overlap: What the records up to it held, see `overlap`; None: nothing is known of that.
         places: Which place has which `sub_sensor_index`; None: the device has no port with several.
     """
 
-    value: int
+    value: int | None
     overlap: Any = None
     places: Any = None
+
+    def at_start(self) -> Bookmark:
+        """Return where the device stands when it is read again from its start: its places keep their index."""
+        return Bookmark(None, places=self.places)
 
 
 class StateError(ConfigurationError):
     """A state that this tap can't have written."""
+
+
+def read_state(given: object) -> dict[str, Any]:
+    """Return a state as the SDK takes it: with `bookmarks` at its top, or empty.
+
+    A state that is taken for an empty one has everything read again, so what is neither is refused.
+
+    Args:
+        given: As a run wrote it, or as Meltano keeps it: below `singer_state`.
+
+    Raises:
+        StateError: It has another shape.
+    """
+    state = _object(given, "its top level")
+    if "bookmarks" not in state and "singer_state" in state:
+        state = _object(state["singer_state"], "singer_state")
+    if state and "bookmarks" not in state:
+        raise StateError(
+            f"the state is not one of this tap: it has {', '.join(state)}, but neither bookmarks nor singer_state; "
+            f"{HAND_OVER}"
+        )
+    for stream, stream_state in _object(state.get("bookmarks", {}), "bookmarks").items():
+        where = f"bookmarks.{stream}"
+        partitions = _object(stream_state, where).get("partitions", [])
+        if not isinstance(partitions, list):
+            raise _unfit(f"{where}.partitions", "a list", partitions)
+        for number, partition in enumerate(partitions):
+            place = f"{where}.partitions[{number}]"
+            _object(_object(partition, place).get("context"), f"{place}.context")
+    return state
+
+
+def _object(given: object, place: str) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise _unfit(place, "an object", given)
+    return given
+
+
+def _unfit(place: str, expected: str, given: object) -> StateError:
+    found = json.dumps(given, default=str)
+    shown = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}…"
+    return StateError(f"the state is not one of this tap: {place} should be {expected}, not {shown}; {HAND_OVER}")
 
 
 class Bookmarks:
@@ -54,27 +106,27 @@ class Bookmarks:
         self._replication_key = replication_key
         newest = stream_state.get(NEWEST_READINGS)
         self._newest: dict[str, Any] = newest if isinstance(newest, dict) else {}
+        # By the serial number in one case: whoever spells it in another has the same device.
         self._by_device: dict[str, dict[str, Any]] = {}
         try:
             for partition in stream_state.get("partitions", []):
                 self._add(partition["context"]["device_sn"], partition)
         except (TypeError, KeyError, AttributeError):
             raise StateError(
-                "the state is not one of this tap: each partition needs a context with device_sn; "
-                "hand over the state of an earlier run, or none to begin anew"
+                f"the state is not one of this tap: each partition needs a context with device_sn; {HAND_OVER}"
             ) from None
 
     def _add(self, device_sn: str, partition: dict[str, Any]) -> None:
-        if device_sn in self._by_device:
+        if device_sn.casefold() in self._by_device:
             raise StateError(f"the state has two bookmarks for {device_sn}; remove the one with the higher mrid")
         mrid = partition.get("replication_key_value")
         if mrid is not None and (not isinstance(mrid, int) or isinstance(mrid, bool) or mrid < 0):
             raise StateError(f"the state's bookmark of {device_sn} should be an mrid (a whole number), not {mrid!r}")
-        self._by_device[device_sn] = partition
+        self._by_device[device_sn.casefold()] = partition
 
     def get(self, device_sn: str) -> Bookmark | None:
         """Return where a device stands; None when nothing was written for it yet."""
-        partition = self._by_device.get(device_sn, {})
+        partition = self._by_device.get(device_sn.casefold(), {})
         value = partition.get("replication_key_value")
         return None if value is None else Bookmark(value, *(partition.get(name) for name in BESIDE_THE_VALUE))
 
@@ -85,15 +137,15 @@ class Bookmarks:
             device_sn: The device's serial number.
             until: A moment beyond this one can't be true, as versions before 0.2.0 may have kept; None then.
         """
-        moment = self._newest.get(device_sn)
+        moment = self._newest.get(self._spelling(device_sn))
         return moment if isinstance(moment, int) and moment <= until else None
 
     def set(self, device_sn: str, bookmark: Bookmark, newest: int | None = None) -> None:
         """Move a device's bookmark, and take note of the moment of its newest reading, in seconds since 1970."""
-        partition = self._by_device.get(device_sn)
+        partition = self._by_device.get(device_sn.casefold())
         if partition is None:
             partition = {"context": {"device_sn": device_sn}}
-            self._by_device[device_sn] = partition
+            self._by_device[device_sn.casefold()] = partition
             self._stream_state.setdefault("partitions", []).append(partition)
         partition["replication_key"] = self._replication_key
         partition["replication_key_value"] = bookmark.value
@@ -102,5 +154,10 @@ class Bookmarks:
             if (known := getattr(bookmark, name)) is not None:
                 partition[name] = known
         if newest is not None:
-            self._newest[device_sn] = newest
+            self._newest[self._spelling(device_sn)] = newest
             self._stream_state[NEWEST_READINGS] = self._newest
+
+    def _spelling(self, device_sn: str) -> str:
+        """Return a device's serial number as its partition spells it."""
+        partition = self._by_device.get(device_sn.casefold())
+        return device_sn if partition is None else str(partition["context"]["device_sn"])

@@ -18,6 +18,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from tap_zentra.calls.fleet import Fleet
 from tap_zentra.calls.schedule import Outcome, Schedule
 from tap_zentra.singer.bookmarks import Bookmarks
+from tap_zentra.singer.maps import StreamMapError
 from tap_zentra.singer.moments import DAY
 from tap_zentra.singer.pages import DeviceProgress, Page
 from tap_zentra.singer.report import Report
@@ -74,7 +75,11 @@ AccountType = TypeVar("AccountType", bound=StreamAccount)
 
 
 class FleetStream(Stream, Generic[AccountType]):
-    """A stream that is read device by device, many in turn, each from its own bookmark."""
+    """A stream that is read device by device, many in turn, each from its own bookmark.
+
+    Attributes:
+        map_error: Set when a stream map failed, which ends the stream's sync: what it failed on.
+    """
 
     is_sorted = True
     # Readers make what the schema says; converting each field once more would halve the speed.
@@ -88,6 +93,7 @@ class FleetStream(Stream, Generic[AccountType]):
             account: What the streams share, made when it is first needed: the catalog needs none.
         """
         super().__init__(tap)
+        self.map_error: str | None = None
         self._account = account
         self._fleet: Fleet[Page] | None = None
         self._devices: list[DeviceProgress] = []
@@ -118,10 +124,27 @@ class FleetStream(Stream, Generic[AccountType]):
         return None if self._fleet is None else self._fleet.token_error
 
     @property
+    def failed_entirely(self) -> bool:
+        """Whether more failed than some of the devices: a stream map, or every device."""
+        if self.map_error is not None:
+            return True
+        return bool(self._devices) and all(device.outcome is not Outcome.CURRENT for device in self._devices)
+
+    @property
     def failures(self) -> list[str]:
-        """Which devices have not been read to their end, and why: one line each."""
+        """Which devices have not been read to their end, and why: one line each; or why none could be written."""
+        if self.map_error is not None:
+            return [self.map_error]
         turns = [device.turn for device in self._devices]
         return [f"{turn.device_sn} failed: {turn.failure}" for turn in turns if turn.outcome is not Outcome.CURRENT]
+
+    def bookmarks(self) -> Bookmarks:
+        """Return a view on the stream's part of the state.
+
+        Raises:
+            StateError: The state does not have the shape that this tap writes.
+        """
+        return Bookmarks(self.stream_state, replication_key=cast("str", self.replication_key))
 
     def stop(self) -> None:
         """End the sync soon, with all that was read written; may be called from a signal handler."""
@@ -142,7 +165,7 @@ class FleetStream(Stream, Generic[AccountType]):
         A fleet is read in turn and not one partition after the other, so `context` has no meaning here. Without
         `write_messages` (BATCH) the caller writes the records, and STATE behind them.
         """
-        bookmarks = Bookmarks(self.stream_state, replication_key=cast("str", self.replication_key))
+        bookmarks = self.bookmarks()
         self._fleet = self._make_fleet(bookmarks)
         if self._is_stopped:
             self._fleet.stop()
@@ -160,13 +183,12 @@ class FleetStream(Stream, Generic[AccountType]):
                         yield from records
                         counter.increment(len(records))
                     self._move_bookmark(device, page, bookmarks)
+            except StreamMapError as error:
+                self.map_error = str(error)
             finally:
                 if write_messages:
                     self._write_state_message()
-        if self._is_test:
-            self._raise_if_test_failed()
-        else:
-            report.summary()
+        self._end(report)
 
     @property
     def _is_incremental(self) -> bool:
@@ -191,10 +213,13 @@ class FleetStream(Stream, Generic[AccountType]):
             now=self._clock(),
         )
         now = self._now()
+        reread = [sn for sn in device_sns if sn in settings.reread_device_sns]
+        if reread:
+            self.logger.info("reading from the start again: %s", ", ".join(reread))
         self._devices = [
             DeviceProgress(
                 turn,
-                bookmark=bookmarks.get(turn.device_sn) if self._is_incremental else None,
+                bookmark=self._start(turn.device_sn, bookmarks),
                 newest=bookmarks.newest(turn.device_sn, until=now + DAY),
             )
             for turn in schedule.turns
@@ -209,6 +234,13 @@ class FleetStream(Stream, Generic[AccountType]):
             logger=self.logger,
             clock=self._clock,
         )
+
+    def _start(self, device_sn: str, bookmarks: Bookmarks) -> Bookmark | None:
+        """Return where a device is read on from; None or without a value: from its start."""
+        bookmark = bookmarks.get(device_sn) if self._is_incremental else None
+        if bookmark is not None and device_sn in self.account.settings.reread_device_sns:
+            return bookmark.at_start()
+        return bookmark
 
     def _make_report(self) -> Report:
         account = self.account
@@ -282,6 +314,13 @@ class FleetStream(Stream, Generic[AccountType]):
             return False
         self._state_written_at = now
         return True
+
+    def _end(self, report: Report) -> None:
+        """Say what became of the devices, unless there is nothing to say but what a stream map failed on."""
+        if self._is_test:
+            self._raise_if_test_failed()
+        elif self.map_error is None:
+            report.summary()
 
     def _raise_if_test_failed(self) -> None:
         """Let `--test` fail here, for the SDK ends it without asking anybody what became of the devices."""

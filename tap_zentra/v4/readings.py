@@ -82,7 +82,8 @@ READINGS = th.PropertiesList(
     th.Property("depth", th.StringType, description="Depth of the sensor as entered in ZENTRA Cloud, if asked for."),
     th.Property(
         "extra",
-        th.ObjectType(additional_properties=True),
+        # Without `properties`, an empty set of which would have flattening drop the column.
+        th.CustomType({"type": ["object"], "additionalProperties": True}),
         description="Fields that the columns above do not know, or not in the form in which they came.",
     ),
 ).to_dict()

@@ -14,7 +14,7 @@ import pytest
 from tap_zentra.emulator import Device, Emulator, Fault
 from tap_zentra.settings import SCHEMA
 from tap_zentra.v4.readings import READINGS, READINGS_KEY
-from tests.support import TAP, Tap, by_key, held
+from tests.support import TAP, Tap, bookmarks, by_key, held
 
 Emulate = Callable[..., Emulator]
 
@@ -121,6 +121,46 @@ def test_stream_maps_see_every_record(emulate: Emulate, tap: Tap) -> None:
     assert done.state["bookmarks"]["readings"]["partitions"][0]["replication_key_value"] == 5
 
 
+def test_a_stream_map_that_fails_ends_the_run_in_one_line(emulate: Emulate, tap: Tap) -> None:
+    """What was written before stays, with its bookmark; it is no failure of a device, which could be a warning."""
+    emulator = emulate(Device("z6-00001", records=45))
+    maps = {"readings": {"x": "value / (mrid - 33)"}}
+
+    done = tap.sync(emulator, stream_maps=json.dumps(maps), page_size=20, on_device_failure="warn")
+
+    assert done.exit_code == 1
+    assert "Traceback" not in done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if "ERROR" in line)
+    assert line == done.stderr.splitlines()[-1]
+    assert (
+        "stream map of readings: `x: value / (mrid - 33)` fails for the record with device_sn z6-00001, mrid 33" in line
+    )
+    assert line.endswith("write instead `x: value / (mrid - 33) if mrid - 33 else None`")
+    assert bookmarks(done.state) == {"z6-00001": 20}
+    assert {record["mrid"] for record in done.records} >= set(range(1, 21))
+
+
+def test_test_mode_fails_with_a_stream_map_that_fails(emulate: Emulate, tap: Tap) -> None:
+    """`--test` tells it before the first sync does."""
+    emulator = emulate(Device("z6-00001"))
+
+    done = tap.sync(emulator, "--test", stream_maps=json.dumps({"readings": {"x": "valve"}}))
+
+    assert done.exit_code == 1
+    assert "there is no valve; the columns are device_sn, mrid" in done.stderr.splitlines()[-1]
+
+
+def test_a_stream_map_for_no_stream_is_named(emulate: Emulate, tap: Tap) -> None:
+    """It would be ignored silently; the streams that there are, are named."""
+    done = tap.sync(
+        emulate(Device("z6-00001")), stream_maps=json.dumps({"reading": {"x": "1"}, "readings": {"y": "1"}})
+    )
+
+    assert done.exit_code == 0, done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if "stream_maps has" in line)
+    assert line.endswith("stream_maps has a map for reading, but there is no such stream; there is readings")
+
+
 def test_batch_files_hold_all_readings_and_the_state_follows_them(emulate: Emulate, tap: Tap) -> None:
     """With batch_config the readings go into gzipped JSONL files; STATE is never ahead of the files before it."""
     emulator = emulate(Device("z6-00001", records=30), Device("z6-00002", records=45))
@@ -179,7 +219,7 @@ REFUSED = {
     "plain http": ({"api_url": "http://example.org"}, "api_url should be a base URL that begins with https://"),
     "a date that is none": ({"start_date": "2026-02-30"}, "start_date should be a date such as"),
     "a serial number with a slash": ({"device_sns": ["z6-1/x"]}, "device_sns should be a list of serial numbers"),
-    "an unknown server": ({"server": "mars"}, "server should be one of us, eu, tahmo, not 'mars'"),
+    "an unknown server": ({"server": "mars"}, "server should be one of us, eu, tahmo, aroya, not 'mars'"),
 }
 
 
@@ -195,12 +235,35 @@ def test_bad_input_is_refused_in_one_line(change: dict[str, Any], words: str, tm
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("found", ["parquet", "csv", None])
+def test_batch_files_that_can_not_hold_the_records_are_refused(found: str | None, tmp_path: Path) -> None:
+    """By the setting's name, with what it may be, before anything is called or written."""
+    batch_config = {"encoding": {"format": found}, "storage": {"root": f"file://{tmp_path}"}}
+
+    done = run(tmp_path, config=VALID | {"batch_config": batch_config})
+
+    assert done.returncode == 1
+    assert f"batch_config.encoding.format should be jsonl, not {found!r}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_about_offers_no_batch_files_that_are_refused(tmp_path: Path) -> None:
+    """`--about` names the one format that works."""
+    about = json.loads(run(tmp_path, "--about", "--format=json").stdout)
+
+    encoding = about["settings"]["properties"]["batch_config"]["properties"]["encoding"]
+    assert encoding["properties"]["format"]["enum"] == ["jsonl"]
+
+
 BAD_FILES = {
     "settings that are not there": (("--config", "nowhere.json"), "nowhere.json"),
     "settings that are not JSON": (("--config", "text"), "--config"),
     "settings that are a list": (("--config", "list.json"), "--config"),
     "a state that is not JSON": (("--config", "valid.json", "--state", "text"), "--state"),
     "a state of another tap": (("--config", "valid.json", "--state", "foreign.json"), "the state"),
+    "a state without bookmarks": (("--config", "valid.json", "--state", "message.json"), "neither bookmarks nor"),
+    "a state whose partitions are null": (("--config", "valid.json", "--state", "null.json"), "should be a list"),
     "a bookmark that is no mrid": (("--config", "valid.json", "--state", "date.json"), "z6-00001"),
     "a catalog that is a list": (("--config", "valid.json", "--catalog", "list.json"), "--catalog"),
 }
@@ -214,6 +277,8 @@ def test_bad_files_are_refused_in_one_line(arguments: tuple[str, ...], words: st
     (tmp_path / "valid.json").write_text(json.dumps(VALID))
     partition = {"context": {"device_sn": "z6-00001"}, "replication_key": "mrid", "replication_key_value": "2026"}
     (tmp_path / "date.json").write_text(json.dumps({"bookmarks": {"readings": {"partitions": [partition]}}}))
+    (tmp_path / "message.json").write_text(json.dumps({"type": "STATE", "value": {"bookmarks": {}}}))
+    (tmp_path / "null.json").write_text(json.dumps({"bookmarks": {"readings": {"partitions": None}}}))
     foreign = {"bookmarks": {"readings": {"partitions": [{"context": {"station": 1}}]}}}
     (tmp_path / "foreign.json").write_text(json.dumps(foreign))
 
@@ -222,4 +287,4 @@ def test_bad_files_are_refused_in_one_line(arguments: tuple[str, ...], words: st
     assert done.returncode != 0
     assert words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
-    assert '"RECORD"' not in done.stdout
+    assert done.stdout == ""

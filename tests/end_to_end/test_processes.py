@@ -50,6 +50,32 @@ def test_one_unknown_device_does_not_keep_the_others(emulate: Emulate, tap: Tap)
     assert "Traceback" not in run.stderr
 
 
+def test_devices_that_fail_can_be_a_warning(emulate: Emulate, tap: Tap) -> None:
+    """With on_device_failure: warn the last line names the device, and exit code 0 lets later steps go on."""
+    emulator = emulate(Device("z6-00001"), Device("z6-00002"), faults=[Fault("404", "z6-00002")])
+
+    done = tap.sync(emulator, on_device_failure="warn")
+
+    assert done.exit_code == 0
+    assert done.all_rows == held(emulator, "z6-00001")
+    last = done.stderr.splitlines()[-1]
+    assert "WARNING" in last
+    assert "on_device_failure is warn" in last
+    assert "z6-00002 failed: the service refuses the call (404" in last
+    assert "z6-00001" not in last
+
+
+def test_devices_that_are_read_again_are_named(emulate: Emulate, tap: Tap) -> None:
+    """Whoever looks at the log sees why a device brings so much; where nothing is read again, nothing is said."""
+    emulator = emulate(Device("z6-00001"), Device("z6-00002"))
+
+    first = tap.sync(emulator)
+    second = tap.sync(emulator, state=first.state, reread_device_sns="Z6-00002")
+
+    assert "reading from the start again" not in first.stderr
+    assert "reading from the start again: z6-00002\n" in second.stderr
+
+
 def test_a_wrong_token_ends_the_run_and_says_what_to_check(emulate: Emulate, tap: Tap) -> None:
     """No device is asked twice with a wrong token, most are not asked at all, and the message names what to check."""
     emulator = emulate(*(Device(f"z6-{number:05}") for number in range(1, 31)))

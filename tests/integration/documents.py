@@ -7,10 +7,10 @@ import re
 from tests.integration.projects import REPOSITORY
 
 
-def example(name: str) -> str:
-    """Return an example of the README, by the name in the comment before it."""
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    found = re.search(rf"<!-- example: {name} -->\n```\w+\n(.*?)```\n", readme, re.DOTALL)
+def example(name: str, document: str = "README.md") -> str:
+    """Return an example of the README or another document, by the name in the comment before it."""
+    text = (REPOSITORY / document).read_text(encoding="utf-8")
+    found = re.search(rf"<!-- example: {name} -->\n```\w+\n(.*?)```\n", text, re.DOTALL)
     assert found is not None
     return found[1]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.documents import example
+from tools.loaders.__main__ import FOOT, HEAD
 from tools.loaders.check import Messages, check
 from tools.loaders.kinds import DUCKDB, Destination, destinations, duckdb_rows
 from tools.loaders.project import PROJECT
@@ -76,6 +77,8 @@ def test_the_table_names_every_loader_in_its_version(loaders: dict[str, Destinat
     table = (PROJECT / "docs" / "loaders.md").read_text(encoding="utf-8")
 
     assert [name for name, loader in loaders.items() if f"| {name} | {loader.version} |" not in table] == []
+    assert table.startswith(HEAD)
+    assert table.endswith(FOOT)
 
 
 def test_duckdb_reads_the_files_of_target_jsonl(

@@ -118,6 +118,27 @@ def test_a_selection_and_stream_maps_shape_what_is_loaded(project: MeltanoProjec
     assert not {"local_datetime", "value"} & {column for row in found for column in row}
 
 
+def test_texts_can_be_given_a_length(project: MeltanoProject, emulator: Emulator) -> None:
+    """The example of docs/loaders.md, for targets that want no text of any length in a key: all else stays."""
+    before = _schema(project, emulator)
+    lengths = yaml.safe_load(example("lengths", "docs/loaders.md"))
+    project.change("tap-zentra", **lengths)
+
+    after = _schema(project, emulator)
+
+    assert lengths["schema"]["readings"].keys() == {"device_sn", "measurement"}
+    assert after == {**before, **lengths["schema"]["readings"]}
+
+
+def _schema(project: MeltanoProject, emulator: Emulator) -> dict[str, Any]:
+    """Return the columns of the SCHEMA that targets get."""
+    outcome = project.sync(emulator, "invoke", "tap-zentra")
+    _succeeds(outcome)
+    messages = (json.loads(line) for line in outcome.stdout.splitlines() if line.startswith("{"))
+    columns: dict[str, Any] = next(m["schema"]["properties"] for m in messages if m["type"] == "SCHEMA")
+    return columns
+
+
 def test_metadata_make_a_run_read_everything_each_time(project: MeltanoProject, emulator: Emulator) -> None:
     """With the replication method FULL_TABLE in `metadata` bookmarks do not count."""
     project.change("tap-zentra", metadata={"readings": {"replication-method": "FULL_TABLE"}})

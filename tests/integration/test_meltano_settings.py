@@ -28,12 +28,13 @@ def _config(project: MeltanoProject, plugin: str, **variables: str) -> dict[str,
     return config
 
 
-@pytest.mark.parametrize("text", ['["z6-1", "z6-2"]', "z6-1,z6-2"])
-def test_both_forms_of_serial_numbers_arrive(project: MeltanoProject, text: str) -> None:
-    """From the environment through Meltano, a JSON list and a list with commas are the same devices."""
-    config = _config(project, "tap-zentra", TAP_ZENTRA_DEVICE_SNS=text, TAP_ZENTRA_AUTH_TOKEN="x")
+@pytest.mark.parametrize("text", ['["z6-1", "z6-2"]', "z6-1,z6-2", "z6-1 z6-2", "z6-1\nz6-2\n"])
+def test_all_forms_of_serial_numbers_arrive(project: MeltanoProject, text: str) -> None:
+    """From the environment through Meltano, a JSON list, commas, blanks and line ends are the same devices."""
+    lists = {"TAP_ZENTRA_DEVICE_SNS": text, "TAP_ZENTRA_REREAD_DEVICE_SNS": text}
+    settings = read_settings(_config(project, "tap-zentra", **lists, TAP_ZENTRA_AUTH_TOKEN="x"))
 
-    assert read_settings(config).device_sns == ("z6-1", "z6-2")
+    assert settings.device_sns == settings.reread_device_sns == ("z6-1", "z6-2")
 
 
 def test_every_kind_of_setting_arrives_from_the_environment(project: MeltanoProject) -> None:

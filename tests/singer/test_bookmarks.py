@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tap_zentra.singer.bookmarks import Bookmark, Bookmarks, StateError
+from tap_zentra.singer.bookmarks import Bookmark, Bookmarks, StateError, read_state
 
 NOW = 2_000_000_000
 """A moment after all others here."""
@@ -184,7 +184,7 @@ def test_a_state_of_another_shape_is_refused(partitions: object) -> None:
 
     assert str(caught.value) == (
         "the state is not one of this tap: each partition needs a context with device_sn; "
-        "hand over the state of an earlier run, or none to begin anew"
+        "hand over the state of an earlier run, such as `meltano state get` prints it, or none to begin anew"
     )
 
 
@@ -199,3 +199,91 @@ def test_two_bookmarks_of_one_device_are_refused() -> None:
     """Which of the two is true can't be known, and the wrong one would lose readings."""
     with pytest.raises(StateError, match="two bookmarks for z6-1"):
         Bookmarks({"partitions": [_partition("z6-1", 5), _partition("z6-1", 9)]}, replication_key="mrid")
+
+
+def test_a_device_is_the_same_in_another_case() -> None:
+    """Who spells a serial number anew goes on from its bookmark, which keeps its place and its spelling."""
+    stream_state = {"partitions": [_partition("z6-1", 5)], "newest_readings": {"z6-1": 1767225600}}
+    bookmarks = Bookmarks(stream_state, replication_key="mrid")
+
+    assert (bookmarks.get("Z6-1"), bookmarks.newest("Z6-1", until=NOW)) == (Bookmark(5), 1767225600)
+    bookmarks.set("Z6-1", Bookmark(9), newest=1767229200)
+    assert stream_state == {"partitions": [_partition("z6-1", 9)], "newest_readings": {"z6-1": 1767229200}}
+
+
+def test_two_bookmarks_that_differ_by_case_are_of_one_device() -> None:
+    """And so refused: which of the two is true can't be known."""
+    with pytest.raises(StateError, match="two bookmarks for Z6-1"):
+        Bookmarks({"partitions": [_partition("z6-1", 5), _partition("Z6-1", 9)]}, replication_key="mrid")
+
+
+# The whole state
+
+A_STATE: dict[str, Any] = {"bookmarks": {"readings": {"partitions": [_partition("z6-1", 5)]}}}
+
+
+@pytest.mark.parametrize("given", [A_STATE, {"singer_state": A_STATE}, {**A_STATE, "currently_syncing": None}])
+def test_a_state_is_read_as_a_run_wrote_it_and_as_meltano_prints_it(given: dict[str, Any]) -> None:
+    """`meltano state get` prints it below `singer_state`; what stands beside the bookmarks is no fault."""
+    assert read_state(given)["bookmarks"] == A_STATE["bookmarks"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"singer_state": {}},
+        {"bookmarks": {}},
+        {"bookmarks": {"readings": {}}},
+        {"bookmarks": {"readings": {"partitions": []}, "orders": {"replication_key_value": "x"}}},
+    ],
+)
+def test_a_state_may_be_empty(given: dict[str, Any]) -> None:
+    """A first run has none, and other streams' bookmarks are theirs."""
+    assert read_state(given) in (given, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ([], "its top level should be an object, not []"),
+        ({"readings": {"partitions": []}}, "it has readings, but neither bookmarks nor singer_state"),
+        ({"type": "STATE", "value": A_STATE}, "it has type, value, but neither bookmarks nor singer_state"),
+        ({"singer_state": {"x": 1}}, "it has x, but neither bookmarks nor singer_state"),
+        ({"singer_state": None}, "singer_state should be an object, not null"),
+        ({"bookmarks": None}, "bookmarks should be an object, not null"),
+        ({"bookmarks": None, "singer_state": A_STATE}, "bookmarks should be an object, not null"),
+        ({"bookmarks": []}, "bookmarks should be an object, not []"),
+        ({"bookmarks": {"readings": None}}, "bookmarks.readings should be an object, not null"),
+        ({"bookmarks": {"readings": "2026"}}, 'bookmarks.readings should be an object, not "2026"'),
+        (
+            {"singer_state": {"bookmarks": {"readings": {"partitions": None}}}},
+            "bookmarks.readings.partitions should be a list, not null",
+        ),
+        (
+            {"bookmarks": {"readings": {"partitions": {"z6-1": 5}}}},
+            'bookmarks.readings.partitions should be a list, not {"z6-1": 5}',
+        ),
+        (
+            {"bookmarks": {"readings": {"partitions": [_partition("z6-1", 5), None]}}},
+            "bookmarks.readings.partitions[1] should be an object, not null",
+        ),
+        (
+            {"bookmarks": {"readings": {"partitions": [{"replication_key_value": 5}]}}},
+            "bookmarks.readings.partitions[0].context should be an object, not null",
+        ),
+        (
+            {"bookmarks": {"readings": ["x" * 100]}},
+            f'bookmarks.readings should be an object, not ["{"x" * 38}…',
+        ),
+    ],
+)
+def test_a_state_of_neither_shape_is_refused(given: object, fault: str) -> None:
+    """Taken for an empty one it would have everything read again; the part that is wrong is named."""
+    with pytest.raises(StateError) as caught:
+        read_state(given)
+
+    assert str(caught.value) == (
+        f"the state is not one of this tap: {fault}; "
+        "hand over the state of an earlier run, such as `meltano state get` prints it, or none to begin anew"
+    )

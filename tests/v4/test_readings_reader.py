@@ -292,6 +292,21 @@ def test_a_place_keeps_its_index_from_run_to_run() -> None:
     }
 
 
+def test_a_device_that_is_read_again_from_its_start_keeps_its_places() -> None:
+    """Or its rows would get other keys than those that are stored; of what it held nothing is known any more."""
+    first = _sync({"Water Content": [_values(1, depth=depth) for depth in ("30 cm", "60 cm")]}, None)
+    second = _sync(
+        {"Water Content": [_values(1, 2, depth=depth) for depth in ("10 cm", "30 cm", "60 cm")]}, first.bookmark
+    )
+    assert second.bookmark is not None
+
+    again = _sync(
+        {"Water Content": [_values(1, depth=depth) for depth in ("10 cm", "30 cm")]}, second.bookmark.at_start()
+    )
+
+    assert {record["depth"]: record["sub_sensor_index"] for record in again.records()} == {"30 cm": 0, "10 cm": 2}
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [
