@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import batch, idle, makespan, many_devices, memory, startup, throughput
+from benchmarks import batch, idle, lookback, makespan, many_devices, memory, startup, throughput
 from benchmarks.children import BenchmarkError
 
 DEFAULT = {
@@ -21,6 +21,7 @@ DEFAULT = {
     "throughput": throughput.measure,
     "memory": memory.measure,
     "idle": idle.measure,
+    "lookback": lookback.measure,
     "many-devices": many_devices.measure,
     "batch": batch.measure,
 }
