@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,15 +62,21 @@ class Pipeline:
         """
         self._meltano("install", TAP, TARGET)
 
-    def run(self, *, from_start: bool) -> None:
+    def run(self, *, from_start: bool) -> int:
         """Load what is new, or from the start on, without what Meltano remembers of earlier demos.
+
+        Returns:
+            How many readings the tap has written, as its summary says.
 
         Raises:
             DemoError: Meltano failed.
         """
-        self._meltano("run", *(["--full-refresh"] if from_start else []), TAP, TARGET)
+        words = self._meltano("run", *(["--full-refresh"] if from_start else []), TAP, TARGET)
+        summaries = re.findall(r"run summary: (\{.*\})", words)
+        return sum(json.loads(summary)["totals"]["readings"] for summary in summaries)
 
-    def _meltano(self, *arguments: str) -> None:
+    def _meltano(self, *arguments: str) -> str:
+        """Run Meltano to its end, and return what it has said."""
         meltano = Path(sys.executable).with_name("meltano")
         # Not the user's .env, for it names the real service.
         options = ("--environment=demo", f"--env-file={os.devnull}", "--log-format=uncolored")
@@ -89,10 +97,11 @@ class Pipeline:
             except OSError as error:
                 raise DemoError(f"Cannot run {meltano}: {error.strerror}. Is Meltano installed here?") from error
             code = _wait(process)
+        words = self.log.read_bytes()[begin:].decode(errors="replace")
         if code != 0:
-            words = last_words(self.log.read_bytes()[begin:].decode(errors="replace"))
             command = f"meltano {' '.join(arguments)}"
-            raise DemoError(f"`{command}` failed with exit code {code}. From {self.log}:\n{words}")
+            raise DemoError(f"`{command}` failed with exit code {code}. From {self.log}:\n{last_words(words)}")
+        return words
 
     def _environment(self) -> dict[str, str]:
         quiet = {

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,6 @@ class Demo:
     service: Emulator
     database: psycopg.Connection[tuple[Any, ...]]
     pipeline: Pipeline
-    _records: int = field(default=0, init=False)
-    _calls: int = field(default=0, init=False)
 
     def install(self) -> None:
         """Install the pipeline's parts if they are not there yet."""
@@ -70,11 +68,11 @@ class Demo:
         """
         before = self._rows()
         began = time.monotonic()
-        self.pipeline.run(from_start=from_start)
+        written = self.pipeline.run(from_start=from_start)
         seconds = time.monotonic() - began
-        load = Load(before, self._rows(), self._values(), self._new_records(), self._sent_records())
+        load = Load(before, self._rows(), self._values(), written)
         click.echo(load.table)
-        click.echo(f"{load.sent_records:,} records were read, {load.new_records:,} were new; {seconds:.0f} s.")
+        click.echo(f"The tap wrote {written:,} readings; {seconds:.0f} s.")
         if load.faults:
             raise DemoError("\n".join(["The load is not complete:", *load.faults]))
 
@@ -94,16 +92,6 @@ class Demo:
 
     def _values(self) -> dict[str, int]:
         return Counter(str(reading["device_sn"]) for reading in self.service.readings())
-
-    def _new_records(self) -> int:
-        earlier = self._records
-        self._records = sum(self.service.device(device_sn).records for device_sn in self.service.device_sns)
-        return self._records - earlier
-
-    def _sent_records(self) -> int:
-        earlier = self._calls
-        self._calls = len(self.service.calls)
-        return sum(call.records for call in self.service.calls[earlier : self._calls])
 
 
 def tell() -> None:

@@ -20,15 +20,13 @@ class Load:
         before: Rows of each device in the table before it.
         after: And after it.
         service: Values that the service holds of each device.
-        new_records: Records that the service has got since the last load.
-        sent_records: Records that the service has sent for this load.
+        written: Readings that the tap has written.
     """
 
     before: Mapping[str, int]
     after: Mapping[str, int]
     service: Mapping[str, int]
-    new_records: int
-    sent_records: int
+    written: int
 
     @property
     def table(self) -> str:
@@ -39,15 +37,16 @@ class Load:
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong, a sentence each; none when the table holds what the service holds, read only once."""
+        """What is wrong, a sentence each; none when the table holds what the service holds, written only once."""
         faults = [
             f"{name}: {self.after.get(name, 0):,} rows in the table, "
             f"{self.service.get(name, 0):,} values in the service."
             for name in self._devices
             if self.after.get(name, 0) != self.service.get(name, 0)
         ]
-        if self.sent_records != self.new_records:
-            faults.append(f"{self.sent_records:,} records were read, but {self.new_records:,} were new.")
+        new = sum(self.after.values()) - sum(self.before.values())
+        if not faults and self.written != new:
+            faults.append(f"{self.written:,} readings were written, but {new:,} were new.")
         return faults
 
     @property

@@ -28,7 +28,7 @@ def test_a_table_without_lines_is_its_header() -> None:
 
 def test_a_load_shows_each_device_and_all() -> None:
     """The rows before, after and new, beside what the service holds."""
-    load = Load({"z6-1": 10}, {"z6-1": 12, "z6-2": 5}, {"z6-1": 12, "z6-2": 5}, new_records=7, sent_records=7)
+    load = Load({"z6-1": 10}, {"z6-1": 12, "z6-2": 5}, {"z6-1": 12, "z6-2": 5}, written=7)
 
     assert [line.split() for line in load.table.splitlines()[2:]] == [
         ["z6-1", "10", "12", "2", "12"],
@@ -39,16 +39,16 @@ def test_a_load_shows_each_device_and_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "sent", "fault"),
+    ("after", "written", "fault"),
     [
         pytest.param({"z6-1": 11}, 2, "z6-1: 11 rows in the table, 12 values in the service.", id="rows missing"),
         pytest.param({}, 2, "z6-1: 0 rows in the table, 12 values in the service.", id="device missing"),
         pytest.param({"z6-1": 13}, 2, "z6-1: 13 rows in the table, 12 values in the service.", id="too many rows"),
-        pytest.param({"z6-1": 12}, 9, "9 records were read, but 2 were new.", id="read again"),
+        pytest.param({"z6-1": 12}, 9, "9 readings were written, but 2 were new.", id="written again"),
     ],
 )
-def test_a_load_that_is_not_right_says_what_is_wrong(after: dict[str, int], sent: int, fault: str) -> None:
-    """A missing, a surplus and a needlessly read record are all told."""
-    load = Load({"z6-1": 10}, after, {"z6-1": 12}, new_records=2, sent_records=sent)
+def test_a_load_that_is_not_right_says_what_is_wrong(after: dict[str, int], written: int, fault: str) -> None:
+    """A missing row, a surplus one, and a reading that was written without need are all told."""
+    load = Load({"z6-1": 10}, after, {"z6-1": 12}, written)
 
     assert load.faults == [fault]
