@@ -66,6 +66,8 @@ class Pipeline:
             **self.emulator.environment,
             **self.postgres.warehouse.environment,
             "TAP_ZENTRA_PAGE_SIZE": str(PAGE_SIZE),
+            # Short, so that already the first calls bring what is new.
+            "TAP_ZENTRA_MRID_LOOKBACK": "5",
             "TARGET_POSTGRES_BATCH_SIZE_ROWS": "100",
             "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": self.postgres.schema,
         }
