@@ -64,13 +64,9 @@ class Emulator(Options):
         )
         self._service = Service(
             self._held,
-            token=self.token,
-            seed=self.seed,
-            pages=self.pages,
+            self,
             limits=limits,
             faults=self._faults,
-            window=self.window,
-            retry_after=self.retry_after,
         )
         self._calls: list[Call] = []
         self._log: TextIO | None = None
@@ -127,7 +123,7 @@ class Emulator(Options):
         held = list(self._held.values()) if device_sn is None else [self._held[device_sn]]
         for device in held:
             if not device.of_another_user:
-                yield from rows(device, self.seed)
+                yield from rows(device, self)
 
     def device(self, device_sn: str) -> Device:
         """Return what a device holds now."""

@@ -11,20 +11,21 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_zentra.emulator.devices import Device
+    from tap_zentra.emulator.options import Options
     from tap_zentra.emulator.query import ReadingsQuery
 
 Pages = Literal["records", "ids"]
 """A page of N is the next N records that exist, or the next N ids, of which some or all may not exist."""
 
 
-def page(device: Device, query: ReadingsQuery, pages: Pages) -> list[int]:
+def page(device: Device, query: ReadingsQuery, options: Options) -> list[int]:
     """Return the mrids of a page in the order asked for; empty when none of them exists."""
     bounds = _bounds(device, query)
     if bounds is None:
         return []
     first, last = bounds
     skip = (query.page_num - 1) * query.per_page
-    if pages == "records":
+    if options.pages == "records":
         existing = device.between(first, last)
         return flatten(existing, ascending=query.ascending, skip=skip, count=query.per_page)
     if query.ascending:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tap_zentra.emulator.devices import Device
+    from tap_zentra.emulator.options import Options
     from tap_zentra.emulator.sensors import Series
 
 BARE_NAN = msgspec.Raw(b"NaN")
@@ -117,13 +118,13 @@ def _error(value: float, luck: int) -> Measured:
     return Measured(nothing, error_flag=True, error_description=description)
 
 
-def entries(device: Device, seed: int, mrids: Sequence[int]) -> Iterator[Entry]:
+def entries(device: Device, options: Options, mrids: Sequence[int]) -> Iterator[Entry]:
     """Yield the entries of an answer, each with the records in the order of `mrids`."""
-    place = place_of(device, seed)
+    place = place_of(device, options.seed)
     record = [_moment(device, place, mrid) for mrid in mrids]
     change = device.units_changed_at
     for series in device.series:
-        gauge = Gauge(device, seed, series)
+        gauge = Gauge(device, options.seed, series)
         units = series.measurement.units
         if change is None or units != CELSIUS:
             parts = [(units, record)]
@@ -137,15 +138,15 @@ def entries(device: Device, seed: int, mrids: Sequence[int]) -> Iterator[Entry]:
                 yield Entry(series, name, _readings(device, gauge, series.measurement.precision, moments))
 
 
-def rows(device: Device, seed: int) -> Iterator[dict[str, object]]:
+def rows(device: Device, options: Options) -> Iterator[dict[str, object]]:
     """Yield every value that the device holds, by mrid, with the names of the tap's columns."""
     seen: Counter[tuple[int, str]] = Counter()
     constants = []
     for series in device.series:
         name = (series.sensor.port, series.measurement.name)
-        constants.append((series, Gauge(device, seed, series), _constants(device, series, seen[name])))
+        constants.append((series, Gauge(device, options.seed, series), _constants(device, series, seen[name])))
         seen[name] += 1
-    place = place_of(device, seed)
+    place = place_of(device, options.seed)
     for mrid in flatten(device.mrids, ascending=True):
         moment = _moment(device, place, mrid)
         time = {

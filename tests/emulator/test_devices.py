@@ -10,6 +10,7 @@ import pytest
 
 from tap_zentra.emulator import PROFILE_STATION, Device, fleet
 from tap_zentra.emulator.devices import flatten
+from tap_zentra.emulator.options import Options
 from tap_zentra.emulator.readings import rows
 
 
@@ -30,9 +31,9 @@ def test_a_device_without_records_has_no_newest_one() -> None:
 def test_growth_goes_on_in_mrid_and_time() -> None:
     """What was there stays as it was when new records come."""
     device = Device("z6-1", records=3)
-    before = list(rows(device, 1))
+    before = list(rows(device, Options()))
 
-    after = list(rows(device.grown(2), 1))
+    after = list(rows(device.grown(2), Options()))
 
     assert before == after[: len(before)]
     assert [row["mrid"] for row in after[len(before) :: 24]] == [4, 5]
@@ -42,8 +43,8 @@ def test_a_wiped_device_counts_from_one_and_goes_on_in_time() -> None:
     """After a wipe the mrids are used again, for later moments."""
     wiped = Device("z6-1", records=4, first_mrid=100).wiped(2)
 
-    assert [row["mrid"] for row in rows(wiped, 1)][::24] == [1, 2]
-    assert next(rows(wiped, 1))["timestamp_utc"] == "2026-01-01T01:00:00+00:00"
+    assert [row["mrid"] for row in rows(wiped, Options())][::24] == [1, 2]
+    assert next(rows(wiped, Options()))["timestamp_utc"] == "2026-01-01T01:00:00+00:00"
 
 
 def test_the_first_record_at_a_moment_is_not_before_it() -> None:
@@ -57,13 +58,13 @@ def test_the_same_seed_gives_the_same_values() -> None:
     """Values depend on the seed, the device, the measurement and the mrid, and on nothing else."""
     device = Device("z6-1", records=5)
 
-    assert list(rows(device, 1)) == list(rows(device, 1))
-    assert list(rows(device, 1)) != list(rows(device, 2))
+    assert list(rows(device, Options())) == list(rows(device, Options()))
+    assert list(rows(device, Options())) != list(rows(device, Options(seed=2)))
 
 
 def test_the_standard_station_has_24_values_in_a_record() -> None:
     """Two soil probes on different ports measure water content, so both have the index 0."""
-    values = list(rows(Device("z6-1", records=1), 1))
+    values = list(rows(Device("z6-1", records=1), Options()))
 
     assert len(values) == 24
     water = [row for row in values if row["measurement"] == "Water Content"]
@@ -73,7 +74,7 @@ def test_the_standard_station_has_24_values_in_a_record() -> None:
 
 def test_a_profile_probe_has_several_values_on_one_port() -> None:
     """The index tells the depths of a probe apart."""
-    values = rows(Device("z6-1", records=1, sensors=PROFILE_STATION), 1)
+    values = rows(Device("z6-1", records=1, sensors=PROFILE_STATION), Options())
 
     profile = [row for row in values if row["port_number"] == 5 and row["measurement"] == "Water Content"]
     assert [(row["sub_sensor_index"], row["depth"]) for row in profile] == [
@@ -87,7 +88,7 @@ def test_a_profile_probe_has_several_values_on_one_port() -> None:
 def test_no_two_values_have_the_same_key() -> None:
     """The six key columns of the tap identify every value of every device."""
     keys = ("device_sn", "mrid", "timestamp_utc", "port_number", "measurement", "sub_sensor_index")
-    values = [row for device in fleet(10, 20) for row in rows(device, 1)]
+    values = [row for device in fleet(10, 20) for row in rows(device, Options())]
 
     assert len({tuple(row[key] for key in keys) for row in values}) == len(values)
 
@@ -183,7 +184,7 @@ def test_a_device_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def _values(device: Device) -> list[dict[str, Any]]:
-    return list(rows(device, 1))
+    return list(rows(device, Options()))
 
 
 def _mean(values: list[dict[str, Any]], measurement: str) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from tap_zentra.emulator import PROFILE_STATION, Device
+from tap_zentra.emulator.options import Options
 from tap_zentra.emulator.readings import rows
 from tests.emulator.support import MIDNIGHT, TOKEN, Cloud, detail
 
@@ -344,7 +345,7 @@ def test_the_answer_is_what_the_device_holds(device: Device) -> None:
                     "depth": meta["depth"] or None,
                 }
             )
-    held = [dict(row) for row in rows(device, seed=1)]
+    held = [dict(row) for row in rows(device, Options())]
     for row in held:
         row["timestamp"] = MIDNIGHT + (int(str(row["mrid"])) - 1) * 900
         del row["timestamp_utc"]
