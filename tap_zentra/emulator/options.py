@@ -76,6 +76,12 @@ def _a_number(_ctx: click.Context, _param: click.Parameter, given: float) -> flo
     return given
 
 
+def _a_period(_ctx: click.Context, _param: click.Parameter, given: int) -> int:
+    if given == 1:
+        raise click.BadParameter("1 would leave no record number; it is 0 or at least 2.")
+    return given
+
+
 def option(meaning: str, flag: str = "", **settings: object) -> dict[str, object]:
     """Return what makes a field of `Options` an option of the command as well.
 
@@ -193,6 +199,13 @@ FLEET_OPTIONS = (
         multiple=True,
         help="Records that are missing: 200-300 for every device, z6-00002:200-300 for one. Can be repeated.",
     ),
+    click.option(
+        "--skip-every",
+        type=click.IntRange(0, 1_000_000),
+        callback=_a_period,
+        default=0,
+        help="Record numbers divisible by this are never used although no record is missing. 0: all are used.",
+    ),
 )
 """Options of the command alone: programs make their devices themselves."""
 
@@ -235,7 +248,8 @@ def devices_of(options: Mapping[str, Any]) -> list[Device]:
     if unknown:
         last = devices[-1].device_sn
         raise click.UsageError(f"There is no device {unknown[0]}; the last one is {last}.")
-    return [replace(device, gaps=_gaps(device, options["gaps"])) for device in devices]
+    skip_every = options["skip_every"]
+    return [replace(device, gaps=_gaps(device, options["gaps"]), skip_every=skip_every) for device in devices]
 
 
 def _gaps(device: Device, gaps: Sequence[Gap]) -> tuple[tuple[int, int], ...]:
