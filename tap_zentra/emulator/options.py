@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tap_zentra.emulator.devices import Device
     from tap_zentra.emulator.limits import RetryAfter
-    from tap_zentra.emulator.pages import Pages
+    from tap_zentra.emulator.pages import Pages, Sorting
 
 GAP = re.compile(r"(?:(?P<device>.+):)?(?P<first>\d+)-(?P<last>\d+)")
 MAX_SECONDS = 86_400
@@ -117,6 +117,24 @@ class Options:
             "What a page of N is where records are missing: the next N records that exist, or the next N record "
             "numbers, of which some or all may be missing.",
             type=click.Choice(["records", "ids"]),
+        ),
+    )
+    sorting: Sorting = field(
+        default="mrid",
+        metadata=option(
+            "What sort_by sorts, and so which records are the first N of those asked for: record numbers, or times, "
+            "which differ where a device's clock is wrong; 'descending': sort_by is ignored, the newest record comes "
+            "first.",
+            type=click.Choice(["mrid", "time", "descending"]),
+        ),
+    )
+    page_days: int = field(
+        default=0,
+        metadata=option(
+            "A page in ascending order also ends at the device's local midnight so many days after its start, which "
+            "is the date asked for, or when the first record of the numbers asked for was due; so it is empty where "
+            "a device was silent for longer. Version 3 of the service has 21. 0: it does not.",
+            type=click.IntRange(0, 36_500),
         ),
     )
     seed: int = field(

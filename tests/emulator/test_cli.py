@@ -162,6 +162,7 @@ def test_serve_tells_how_to_read_from_it_and_ends_cleanly(number: signal.Signals
         (["run", "--gaps", "9-5", "x"], "'9-5' is not of the form 200-300 or z6-00002:200-300"),
         (["run", "--gaps", "z6-1:1-5", "x"], "There is no device z6-1; the last one is z6-00003"),
         (["run", "--skip-every", "1", "x"], "'--skip-every': 1 would leave no record number"),
+        (["run", "--sorting", "random", "x"], "Invalid value for '--sorting'"),
         (["run", "--fault", "418", "x"], "there is no fault '418'"),
         (["run", "--fault", "500@z6-1", "x"], "There is no device z6-1; the last one is z6-00003"),
         (["run", "--fault-kinds", "500,418", "x"], "there is no fault '418'"),
