@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tap_zentra.emulator.devices import Device
-    from tap_zentra.emulator.limits import RetryAfter
+    from tap_zentra.emulator.limits import LimitWords, RetryAfter
     from tap_zentra.emulator.pages import Pages, Sorting
 
 GAP = re.compile(r"(?:(?P<device>.+):)?(?P<first>\d+)-(?P<last>\d+)")
@@ -181,6 +181,14 @@ class Options:
         metadata=option(
             "Whether and how a refused call (429) is told in the header Retry-After when to come again.",
             type=click.Choice(["none", "seconds", "date"]),
+        ),
+    )
+    limit_words: LimitWords = field(
+        default="own",
+        metadata=option(
+            "Whether a call that exceeds the account's limit is refused in the words of its own limit, or in those of "
+            "the device's.",
+            type=click.Choice(["own", "device"]),
         ),
     )
     extend_lockouts: bool = field(

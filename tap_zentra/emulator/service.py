@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tap_zentra.emulator.bodies import csv_body, df_body, json_body
 from tap_zentra.emulator.env_model import model_body
 from tap_zentra.emulator.faults import CANNED, DELIVERIES, Fault, Faults
+from tap_zentra.emulator.limits import CallLimits
 from tap_zentra.emulator.messages import Request, Response, error
 from tap_zentra.emulator.pages import page
 from tap_zentra.emulator.query import BadRequestError, ModelQuery, ReadingsQuery
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tap_zentra.emulator.devices import Device
-    from tap_zentra.emulator.limits import CallLimits, RetryAfter
+    from tap_zentra.emulator.limits import RetryAfter
     from tap_zentra.emulator.options import Options
 
 VERSIONS = ("v4", "v3")
@@ -46,21 +47,19 @@ class Service:
     Args:
         devices: By serial number; may change while the service runs.
         options: How it behaves. An injected lock-out lasts one window, rounded up, unless it says otherwise.
-        limits: On calls.
         faults: On request.
     """
 
-    def __init__(
-        self,
-        devices: Mapping[str, Device],
-        options: Options,
-        *,
-        limits: CallLimits,
-        faults: Faults,
-    ) -> None:
+    def __init__(self, devices: Mapping[str, Device], options: Options, faults: Faults) -> None:
         self._devices = devices
         self._options = options
-        self._limits = limits
+        self._limits = CallLimits(
+            window=options.window,
+            user_limit=options.user_limit,
+            device_limit=options.device_limit,
+            extend_lockouts=options.extend_lockouts,
+            limit_words=options.limit_words,
+        )
         self._faults = faults
         self._skipped = 0.0
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from tap_zentra.emulator import Request, Response
 from tap_zentra.emulator.faults import Faults
-from tap_zentra.emulator.limits import CallLimits
 from tap_zentra.emulator.options import Options
 from tap_zentra.emulator.service import Reception, Service
 
@@ -35,12 +34,8 @@ class Cloud:
         self.options = Options(**{"token": TOKEN} | options)
         self.window = self.options.window
         self.now = 0.0
-        self.service = Service(
-            {device.device_sn: device for device in devices},
-            self.options,
-            limits=CallLimits(window=self.window, user_limit=60, device_limit=1),
-            faults=Faults(self.options.faults, self.options.fault_rate, self.options.fault_kinds, self.options.seed),
-        )
+        faults = Faults(self.options.faults, self.options.fault_rate, self.options.fault_kinds, self.options.seed)
+        self.service = Service({device.device_sn: device for device in devices}, self.options, faults)
 
     def receive(
         self,

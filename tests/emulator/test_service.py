@@ -121,6 +121,16 @@ def test_a_refused_call_is_told_how_long_to_wait(form: RetryAfter, header: str |
     assert answer.headers.get("Retry-After") == header
 
 
+def test_a_refusal_by_the_account_may_speak_of_the_device() -> None:
+    """Which limit it was cannot be told from the words."""
+    cloud = Cloud([station()], user_limit=1, device_limit=3, limit_words="device")
+    cloud.call(device_sn="z6-1", at=0.0)
+
+    answer = cloud.call(device_sn="z6-2", at=50.0)
+
+    assert detail(answer) == "Exceeded request limit of 3 calls per 60 seconds. Lock out expires in 10 seconds."
+
+
 def test_both_endpoints_share_the_limits() -> None:
     """A device that was asked for its readings may not be asked for its model data at once."""
     cloud = Cloud([station()])
