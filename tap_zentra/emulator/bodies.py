@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from tap_zentra.emulator.chance import fraction
-from tap_zentra.emulator.readings import BARE_NAN, entries, metadata
+from tap_zentra.emulator.forms import BARE_NAN, odd_metadata
+from tap_zentra.emulator.readings import entries, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,8 +76,8 @@ def _flat(device: Device, options: Options, query: ReadingsQuery, mrids: Sequenc
     for entry in entries(device, options, mrids):
         head = {"measurement": entry.series.measurement.name, **_metadata(device, options, query, entry)}
         for reading in entry.readings:
-            value = None if reading.value is BARE_NAN else reading.value
-            yield head | msgspec.structs.asdict(reading) | {"value": value}
+            fields = msgspec.structs.asdict(reading)
+            yield head | {name: None if value is BARE_NAN else value for name, value in fields.items()}
 
 
 def _metadata(device: Device, options: Options, query: ReadingsQuery, entry: Entry) -> dict[str, object]:
@@ -88,7 +89,7 @@ def _metadata(device: Device, options: Options, query: ReadingsQuery, entry: Ent
             "latitude": round(25 + 25 * fraction(options.seed, device.device_sn, "latitude"), 5),
             "longitude": round(device.tz_offset / 240 + 5 * fraction(options.seed, device.device_sn, "longitude"), 5),
         }
-    return told
+    return odd_metadata(told) if options.odd_fields else told
 
 
 def _pagination(device: Device, query: ReadingsQuery, mrids: Sequence[int], request: Request) -> dict[str, object]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tap_zentra.emulator.devices import Device
     from tap_zentra.emulator.limits import LimitWords, RetryAfter
     from tap_zentra.emulator.pages import Pages, Sorting
+    from tap_zentra.emulator.readings import EntryOrder, LateValues
 
 GAP = re.compile(r"(?:(?P<device>.+):)?(?P<first>\d+)-(?P<last>\d+)")
 MAX_SECONDS = 86_400
@@ -135,6 +136,34 @@ class Options:
             "is the date asked for, or when the first record of the numbers asked for was due; so it is empty where "
             "a device was silent for longer. Version 3 of the service has 21. 0: it does not.",
             type=click.IntRange(0, 36_500),
+        ),
+    )
+    late_values: LateValues = field(
+        default="none",
+        metadata=option(
+            "Whether a device's newest record lacks values until the next one is made: every second sensor's is "
+            "absent, or is null and an error.",
+            type=click.Choice(["none", "absent", "null"]),
+        ),
+    )
+    duplicates: bool = field(
+        default=False,
+        metadata=option("Readings of every fifth record number come twice, one right after the other.", is_flag=True),
+    )
+    odd_fields: bool = field(
+        default=False,
+        metadata=option(
+            "Optional fields come in the forms that clients have met: numbers as texts and the other way round, a "
+            "datetime that is NaN, a NUL in a name.",
+            is_flag=True,
+        ),
+    )
+    entry_order: EntryOrder = field(
+        default="steady",
+        metadata=option(
+            "Whether the entries of a measurement come in the same order in every answer, or in an order of its own "
+            "in each.",
+            type=click.Choice(["steady", "shuffled"]),
         ),
     )
     seed: int = field(

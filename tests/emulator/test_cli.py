@@ -92,6 +92,31 @@ def test_run_emulates_what_the_options_say(capfd: pytest.CaptureFixture[str], tm
     assert json.loads(log.read_text())["records"] == 2
 
 
+def test_run_emulates_what_is_unknown_as_the_options_say(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its switches are options of the command."""
+    options = ("--records", "30", "--skip-every", "4", "--sorting", "descending", "--late-values", "absent")
+    others = (
+        "--duplicates",
+        "--odd-fields",
+        "--entry-order",
+        "shuffled",
+        "--limit-words",
+        "device",
+        "--page-days",
+        "21",
+    )
+
+    code, out, _ = run(capfd, "run", *options, *others, sys.executable, "-c", ASK)
+
+    body = json.loads(out)
+    readings = body["data"]["Air Temperature"][0]["readings"]
+    assert code == 0
+    assert [reading["mrid"] for reading in readings[:6]] == [39, 38, 37, 35, 35, 34]
+    assert readings[0]["tz_offset"][-3] == ":"
+    assert body["pagination"]["max_mrid"] == 39
+    assert body["data"]["Atmospheric Pressure"][0]["readings"][0]["mrid"] == 38
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no exit by a signal")
 def test_run_tells_that_its_command_was_killed(capfd: pytest.CaptureFixture[str]) -> None:
     """As shells do: 128 and the signal's number."""
