@@ -290,6 +290,7 @@ def test_a_fleet_is_varied() -> None:
         {"clock": ((0, 4, 1),)},
         {"clock": ((4, 4, -2_000_000_000),)},
         {"clock": ((4, 4, 253_402_300_800),)},
+        {"clock": ((1, 1, 253_402_300_799 - MIDNIGHT),), "tz_offset": 3600},
     ],
 )
 def test_a_device_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
