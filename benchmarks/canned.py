@@ -17,6 +17,7 @@ import msgspec
 
 from tap_zentra.emulator import Device, Request
 from tap_zentra.emulator.bodies import json_body
+from tap_zentra.emulator.options import Options
 from tap_zentra.emulator.query import ReadingsQuery
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 PROTOTYPE = "z6-00000"
 PATH = "/api/v4/get_readings/"
-SEED = 1
+OPTIONS = Options(seed=1)
 
 
 def build(pages: int, records: int, *, error_rate: float | None = None) -> list[bytes]:
@@ -48,7 +49,7 @@ def build(pages: int, records: int, *, error_rate: float | None = None) -> list[
     request = Request(PATH, params)
     query = ReadingsQuery.parse(params)
     firsts = range(1, pages * records + 1, records)
-    return [json_body(device, SEED, query, range(first, first + records), request) for first in firsts]
+    return [json_body(device, OPTIONS, query, range(first, first + records), request) for first in firsts]
 
 
 def readings_in(pages: int, records: int) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tap_zentra.emulator.chance import number
 from tap_zentra.emulator.faults import Fault, Faults
-from tap_zentra.emulator.limits import DEVICE_LIMIT, USER_LIMIT, WINDOW, CallLimits
+from tap_zentra.emulator.limits import DEVICE_LIMIT, USER_LIMIT, WINDOW
 from tap_zentra.emulator.options import Options
 from tap_zentra.emulator.readings import rows
 from tap_zentra.emulator.server import Call, Server
@@ -56,22 +56,7 @@ class Emulator(Options):
         self._changing = threading.Lock()
         self._happened = threading.Condition()
         self._faults = Faults(self.faults, self.fault_rate, self.fault_kinds, self.seed)
-        limits = CallLimits(
-            window=self.window,
-            user_limit=self.user_limit,
-            device_limit=self.device_limit,
-            extend_lockouts=self.extend_lockouts,
-        )
-        self._service = Service(
-            self._held,
-            token=self.token,
-            seed=self.seed,
-            pages=self.pages,
-            limits=limits,
-            faults=self._faults,
-            window=self.window,
-            retry_after=self.retry_after,
-        )
+        self._service = Service(self._held, self, self._faults)
         self._calls: list[Call] = []
         self._log: TextIO | None = None
         self._running = ExitStack()
@@ -119,15 +104,17 @@ class Emulator(Options):
         return variables | {name: f"{value:g}" for name, value, usual in limits if value != usual}
 
     def readings(self, device_sn: str | None = None) -> Iterator[dict[str, object]]:
-        """Yield every value that the user may see, of one device or of all, named as the tap's columns.
+        """Yield every value that the service would send now, of one device or of all, named as the tap's columns.
 
-        The order is by device, mrid and entry. `value` is None for NaN, `units`, `error_description` and the
-        names are None where the service sends an empty text, `timestamp_utc` is ISO 8601.
+        Each once, in the order of device, mrid and entry. `value` is None for NaN, `units`, `error_description` and
+        the names are None where the service sends an empty text, `timestamp_utc` is ISO 8601. With `odd_fields`
+        there is a column `extra` for what came in the place of columns that are None because of their form;
+        `depth` is among them, as if it had been asked for.
         """
         held = list(self._held.values()) if device_sn is None else [self._held[device_sn]]
         for device in held:
             if not device.of_another_user:
-                yield from rows(device, self.seed)
+                yield from rows(device, self)
 
     def device(self, device_sn: str) -> Device:
         """Return what a device holds now."""

@@ -10,13 +10,15 @@ from urllib.parse import urlencode
 import msgspec
 
 from tap_zentra.emulator.chance import fraction
-from tap_zentra.emulator.readings import BARE_NAN, entries, metadata
+from tap_zentra.emulator.forms import BARE_NAN, odd_metadata
+from tap_zentra.emulator.readings import entries, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tap_zentra.emulator.devices import Device
     from tap_zentra.emulator.messages import Request
+    from tap_zentra.emulator.options import Options
     from tap_zentra.emulator.query import ReadingsQuery
     from tap_zentra.emulator.readings import Entry
 
@@ -41,26 +43,26 @@ PARAMETERS = (
 ENCODE = msgspec.json.Encoder().encode
 
 
-def json_body(device: Device, seed: int, query: ReadingsQuery, mrids: Sequence[int], request: Request) -> bytes:
+def json_body(device: Device, options: Options, query: ReadingsQuery, mrids: Sequence[int], request: Request) -> bytes:
     """Return the answer of `output_format=json`."""
     data: dict[str, list[msgspec.Raw]] = {}
-    for entry in entries(device, seed, mrids):
+    for entry in entries(device, options, mrids):
         # Entry by entry: while msgspec writes, no other thread can take the time of a call that arrives.
-        written = ENCODE({"metadata": _metadata(device, seed, query, entry), "readings": entry.readings})
+        written = ENCODE({"metadata": _metadata(device, options, query, entry), "readings": entry.readings})
         data.setdefault(entry.series.measurement.name, []).append(msgspec.Raw(written))
     return ENCODE({"pagination": _pagination(device, query, mrids, request), "data": data})
 
 
-def df_body(device: Device, seed: int, query: ReadingsQuery, mrids: Sequence[int], request: Request) -> bytes:
+def df_body(device: Device, options: Options, query: ReadingsQuery, mrids: Sequence[int], request: Request) -> bytes:
     """Return the answer of `output_format=df`: flat records instead of entries."""
-    flat = list(_flat(device, seed, query, mrids))
+    flat = list(_flat(device, options, query, mrids))
     return ENCODE({"pagination": _pagination(device, query, mrids, request), "data": flat})
 
 
-def csv_body(device: Device, seed: int, query: ReadingsQuery, mrids: Sequence[int]) -> bytes:
+def csv_body(device: Device, options: Options, query: ReadingsQuery, mrids: Sequence[int]) -> bytes:
     """Return the answer of `output_format=csv`: a line for each value under a line of names."""
     text = io.StringIO()
-    lines = _flat(device, seed, query, mrids)
+    lines = _flat(device, options, query, mrids)
     first = next(lines, None)
     if first is not None:
         writer = csv.DictWriter(text, first)
@@ -70,24 +72,24 @@ def csv_body(device: Device, seed: int, query: ReadingsQuery, mrids: Sequence[in
     return text.getvalue().encode()
 
 
-def _flat(device: Device, seed: int, query: ReadingsQuery, mrids: Sequence[int]) -> Iterator[dict[str, object]]:
-    for entry in entries(device, seed, mrids):
-        head = {"measurement": entry.series.measurement.name, **_metadata(device, seed, query, entry)}
+def _flat(device: Device, options: Options, query: ReadingsQuery, mrids: Sequence[int]) -> Iterator[dict[str, object]]:
+    for entry in entries(device, options, mrids):
+        head = {"measurement": entry.series.measurement.name, **_metadata(device, options, query, entry)}
         for reading in entry.readings:
-            value = None if reading.value is BARE_NAN else reading.value
-            yield head | msgspec.structs.asdict(reading) | {"value": value}
+            fields = msgspec.structs.asdict(reading)
+            yield head | {name: None if value is BARE_NAN else value for name, value in fields.items()}
 
 
-def _metadata(device: Device, seed: int, query: ReadingsQuery, entry: Entry) -> dict[str, object]:
+def _metadata(device: Device, options: Options, query: ReadingsQuery, entry: Entry) -> dict[str, object]:
     told = metadata(device, entry.series, entry.units)
     if query.device_depth:
         told["depth"] = entry.series.depth
     if query.location:
         told["location"] = {
-            "latitude": round(25 + 25 * fraction(seed, device.device_sn, "latitude"), 5),
-            "longitude": round(device.tz_offset / 240 + 5 * fraction(seed, device.device_sn, "longitude"), 5),
+            "latitude": round(25 + 25 * fraction(options.seed, device.device_sn, "latitude"), 5),
+            "longitude": round(device.tz_offset / 240 + 5 * fraction(options.seed, device.device_sn, "longitude"), 5),
         }
-    return told
+    return odd_metadata(told) if options.odd_fields else told
 
 
 def _pagination(device: Device, query: ReadingsQuery, mrids: Sequence[int], request: Request) -> dict[str, object]:

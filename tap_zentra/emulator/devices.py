@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cached_property
-from itertools import chain, cycle, islice
+from itertools import accumulate, chain, cycle, islice, pairwise
 from typing import TYPE_CHECKING, Literal
 
 from tap_zentra.emulator.chance import number
@@ -19,6 +20,9 @@ FIRST_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_OFFSET = 14 * 3600
 """Seconds that local time may be ahead of UTC, or behind it."""
 
+YEAR_10000 = 253_402_300_800
+"""Seconds since 1970-01-01: the calendar's end."""
+
 PLACES = ("Orchard", "North plot", "South plot", "Vineyard", "Meadow", "Beech wood", "Slope", "Creek", "Barn")
 OFFSETS = (-28800, -25200, -18000, -14400, 0, 3600, 7200, 10800)
 
@@ -29,13 +33,19 @@ class Device:
 
     Attributes:
         device_sn: Serial number, such as `z6-00001`.
-        records: How many mrids it has used, those in `gaps` included.
+        records: How many mrids it has used, those in `gaps` included, those that `skip_every` skips not.
         name: What its owner calls it.
         first_mrid: The mrid of its first record.
         interval: Seconds between two records.
         start: Time of its first record.
-        gaps: Ranges of mrids, both ends inclusive, that do not exist; also beyond the newest record, so that
-            they show when the device grows.
+        gaps: Ranges of mrids, both ends inclusive, that do not exist, as if the records were lost: time goes on
+            meanwhile. Also beyond the newest record, so that they show when the device grows.
+        skip_every: mrids divisible by this number are never used, and no time is missing: the next record has the
+            next mrid. 0: all are used.
+        silences: Pairs of an mrid and of seconds: before this record the device made none for so much longer than
+            the interval. No mrids are missing.
+        clock: A wrong clock: first mrid, last mrid, and the seconds that it is ahead for these records (negative:
+            behind). They are stamped so, hence timestamps need not grow with mrids. Where several hold, they add up.
         tz_offset: Seconds that its local time is ahead of UTC.
         sensors: What is plugged in.
         units_changed_at: From this mrid on, temperatures are in °F: the account's units were changed.
@@ -45,7 +55,7 @@ class Device:
         empty_pages: On an empty page the four `page_start/end_*` fields are `null` or are `missing`.
 
     Raises:
-        ValueError: An attribute is out of its range.
+        ValueError: An attribute is out of its range, or a record is stamped before 1970 or after the year 9999.
     """
 
     device_sn: str
@@ -55,6 +65,9 @@ class Device:
     interval: int = 900
     start: datetime = FIRST_MOMENT
     gaps: tuple[tuple[int, int], ...] = ()
+    skip_every: int = 0
+    silences: tuple[tuple[int, int], ...] = ()
+    clock: tuple[tuple[int, int, int], ...] = ()
     tz_offset: int = -14400
     sensors: tuple[Sensor, ...] = field(default=STANDARD_STATION, repr=False)
     units_changed_at: int | None = None
@@ -69,7 +82,11 @@ class Device:
         _check(self.interval >= 1, "the interval between records is at least 1 second")
         _check(self.start.tzinfo is not None, "the start needs a time zone")
         _check(all(1 <= first <= last for first, last in self.gaps), "a gap is FIRST-LAST, such as 200-300")
+        _check(self.skip_every == 0 or self.skip_every >= 2, "of mrids at least every second is used")  # noqa: PLR2004
+        _check(all(seconds >= 0 for _, seconds in self.silences), "a silence cannot last less than 0 seconds")
+        _check(all(1 <= first <= last for first, last, _ in self.clock), "a wrong clock has a first and a last mrid")
         _check(abs(self.tz_offset) <= MAX_OFFSET, "local time differs from UTC by 14 hours at most")
+        self._check_stamps()
 
     @cached_property
     def series(self) -> tuple[Series, ...]:
@@ -78,14 +95,22 @@ class Device:
 
     @cached_property
     def mrids(self) -> tuple[range, ...]:
-        """The mrids that exist, ascending, as ranges that do not touch the gaps."""
+        """The mrids that exist, ascending, as ranges that touch neither the gaps nor what is skipped."""
         ranges = []
-        following, end = self.first_mrid, self.first_mrid + self.records
-        for first, last in sorted(self.gaps):
+        following, end = self.first_mrid, self.next_mrid
+        for first, last in sorted((*self.gaps, *((mrid, mrid) for mrid in self._skipped))):
             ranges.append(range(following, min(first, end)))
             following = max(following, last + 1)
         ranges.append(range(following, end))
         return tuple(part for part in ranges if part)
+
+    @cached_property
+    def next_mrid(self) -> int:
+        """The mrid that its next record will use, existing or in a gap."""
+        if not self.skip_every:
+            return self.first_mrid + self.records
+        used = self.first_mrid - 1 - self._skipped_before(self.first_mrid) + self.records
+        return used + used // (self.skip_every - 1) + 1
 
     @property
     def min_mrid(self) -> int | None:
@@ -99,17 +124,38 @@ class Device:
 
     def between(self, first: int, last: int) -> tuple[range, ...]:
         """Return the mrids that exist from `first` to `last`, both inclusive, ascending."""
-        clipped = (range(max(part.start, first), min(part.stop, last + 1)) for part in self.mrids)
-        return tuple(part for part in clipped if part)
+        return clip(self.mrids, first, last)
+
+    def stamped(self, first: int, last: int, since: float, until: float) -> tuple[range, ...]:
+        """Return those of the mrids from `first` to `last` whose timestamps are in [since, until), ascending."""
+        ranges: list[range] = []
+        for stretch, ahead in self._stretches:
+            lowest = max(first, stretch.start, self.first_mrid_at(since - ahead))
+            highest = min(last, stretch.stop - 1, self.first_mrid_at(until - ahead) - 1)
+            ranges += self.between(lowest, highest)
+        return tuple(ranges)
 
     def timestamp(self, mrid: int) -> int:
-        """Return the time of a record in seconds since 1970-01-01 UTC, whether or not the record exists."""
-        return int(self.start.timestamp()) + (mrid - self.first_mrid) * self.interval
+        """Return what a record, existing or not, is stamped with, in seconds since 1970-01-01 UTC."""
+        return self.made_at(mrid) + (self._ahead(mrid) if self.clock else 0)
+
+    def made_at(self, mrid: int) -> int:
+        """Return when a record, existing or not, was made, whatever the device's clock said; else as `timestamp`."""
+        passed = (mrid - self.first_mrid) * self.interval
+        if self.skip_every:
+            passed -= (self._skipped_before(mrid) - self._skipped_before(self.first_mrid)) * self.interval
+        if self.silences:
+            mrids, seconds = self._silent
+            passed += seconds[bisect_right(mrids, mrid)]
+        return self._began + passed
 
     def first_mrid_at(self, timestamp: float) -> int:
-        """Return the lowest mrid, existing or not, that is not before the moment (seconds since 1970)."""
-        seconds = timestamp - int(self.start.timestamp())
-        return self.first_mrid + max(0, int(-(-seconds // self.interval)))
+        """Return the lowest mrid, existing or not, that was not made before the moment (seconds since 1970).
+
+        Where all were made before it, that is the next one.
+        """
+        used = range(self.first_mrid, self.next_mrid)
+        return self.first_mrid + bisect_left(used, timestamp, key=self.made_at)
 
     def local(self, timestamp: int) -> datetime:
         """Return the device's local time."""
@@ -121,8 +167,49 @@ class Device:
 
     def wiped(self, records: int = 0) -> Device:
         """Return the device after its memory was wiped: it goes on in time, but counts from mrid 1 again."""
-        start = self.start + timedelta(seconds=self.records * self.interval)
-        return replace(self, first_mrid=1, start=start, records=records, gaps=(), units_changed_at=None)
+        start = self.start + timedelta(seconds=self.made_at(self.next_mrid) - self._began)
+        return replace(
+            self, first_mrid=1, start=start, records=records, gaps=(), silences=(), clock=(), units_changed_at=None
+        )
+
+    @cached_property
+    def _began(self) -> int:
+        return int(self.start.timestamp())
+
+    @property
+    def _skipped(self) -> range:
+        """The mrids that `skip_every` leaves out, up to the newest record."""
+        every = self.skip_every
+        return range(-(-self.first_mrid // every) * every, self.next_mrid, every) if every else range(0)
+
+    def _skipped_before(self, mrid: int) -> int:
+        """Return how many mrids from 1 on `skip_every` leaves out before this one."""
+        return (mrid - 1) // self.skip_every
+
+    @cached_property
+    def _silent(self) -> tuple[list[int], list[int]]:
+        """The mrids before which the device was silent, and for how long in all before each and after the last."""
+        ordered = sorted(silence for silence in self.silences if silence[0] > self.first_mrid)
+        return [mrid for mrid, _ in ordered], [0, *accumulate(seconds for _, seconds in ordered)]
+
+    def _ahead(self, mrid: int) -> int:
+        """Return how many seconds the clock was ahead."""
+        return sum(seconds for first, last, seconds in self.clock if first <= mrid <= last)
+
+    @cached_property
+    def _stretches(self) -> tuple[tuple[range, int], ...]:
+        """The used mrids, ascending, cut where the clock was set, each part with the seconds that it was ahead."""
+        ends = {end for first, last, _ in self.clock for end in (first, last + 1)}
+        inner = sorted(end for end in ends if self.first_mrid < end < self.next_mrid)
+        cuts = pairwise([self.first_mrid, *inner, self.next_mrid])
+        return tuple((range(start, stop), self._ahead(start)) for start, stop in cuts)
+
+    def _check_stamps(self) -> None:
+        if not self.records or not (self.clock or self.silences):
+            return
+        stamps = [self.timestamp(mrid) for stretch, _ in self._stretches for mrid in (stretch[0], stretch[-1])]
+        latest = max(stamps) + max(0, self.tz_offset)
+        _check(min(stamps) >= 0 and latest < YEAR_10000, "no record is stamped before 1970 or after the year 9999")
 
 
 def fleet(count: int, records: int | Sequence[int] = 100, *, seed: int = 1, interval: int = 900) -> list[Device]:
@@ -157,6 +244,14 @@ def _station(place: int, records: int, seed: int, interval: int) -> Device:
         units_changed_at=records // 2 + 1 if place % 7 == 0 else None,
         empty_pages="missing" if place % 3 == 0 else "null",
     )
+
+
+def clip(ranges: Sequence[range], first: int, last: int) -> tuple[range, ...]:
+    """Return what ascending ranges hold from `first` to `last`, both inclusive."""
+    start = bisect_right(ranges, first, key=lambda part: part.stop)
+    end = bisect_right(ranges, last, key=lambda part: part.start)
+    clipped = (range(max(part.start, first), min(part.stop, last + 1)) for part in ranges[start:end])
+    return tuple(part for part in clipped if part)
 
 
 def flatten(ranges: Sequence[range], *, ascending: bool, skip: int = 0, count: int | None = None) -> list[int]:

@@ -28,7 +28,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
 def model_body(device: Device, seed: int, query: ModelQuery) -> bytes:
     """Return the answer of `get_env_model_data`: a value in inches for each whole day that was asked for.
 
-    Days of which the device has no record are flagged.
+    Days of which the device has no record are flagged. What counts is when a record was made, right clock or not.
 
     Raises:
         BadRequestError: There is no weather station on that port (400).
@@ -50,8 +50,8 @@ def model_body(device: Device, seed: int, query: ModelQuery) -> bytes:
 def _days(device: Device, query: ModelQuery) -> list[date]:
     if device.min_mrid is None or device.max_mrid is None:
         return []
-    first = device.local(device.timestamp(device.min_mrid)).date()
-    last = device.local(device.timestamp(device.max_mrid)).date()
+    first = device.local(device.made_at(device.min_mrid)).date()
+    last = device.local(device.made_at(device.max_mrid)).date()
     if query.start is not None:
         first = max(first, query.start.date())
     if query.end is not None:

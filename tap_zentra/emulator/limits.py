@@ -16,13 +16,16 @@ DEVICE_LIMIT = 1
 RetryAfter = Literal["none", "seconds", "date"]
 """The form of the header `Retry-After`."""
 
+LimitWords = Literal["own", "device"]
+"""How a refusal by the account's limit is told: as what it is, or as if it were by the device's limit."""
+
 
 @dataclass(frozen=True)
 class Refusal:
     """Why a call is refused, and for how long.
 
     Attributes:
-        limit: Calls that are allowed in the window.
+        limit: Calls that are told to be allowed in the window.
         window: Seconds.
         seconds: Until the next call is allowed.
     """
@@ -62,13 +65,23 @@ class CallLimits:
         device_limit: Calls for each device in any window.
         extend_lockouts: A refused call locks for a whole window from then on. Otherwise refused calls do not
             count.
+        limit_words: Of the account's refusals.
     """
 
-    def __init__(self, *, window: float, user_limit: int, device_limit: int, extend_lockouts: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        window: float,
+        user_limit: int,
+        device_limit: int,
+        extend_lockouts: bool = False,
+        limit_words: LimitWords = "own",
+    ) -> None:
         self._window = window
         self._device_limit = device_limit
         self._extend_lockouts = extend_lockouts
-        self._account = _Gate(user_limit, window)
+        told = user_limit if limit_words == "own" else device_limit
+        self._account = _Gate(user_limit, window, told)
         self._devices: dict[str, _Gate] = {}
 
     def admit(self, device_sn: str | None, now: float, *, late: float = 0.0) -> Refusal | None:
@@ -88,7 +101,7 @@ class CallLimits:
             if gate.opens_at() > now:
                 if self._extend_lockouts:
                     gate.lock(now + self._window)
-                return Refusal(gate.limit, self._window, gate.opens_at() - now)
+                return Refusal(gate.told, self._window, gate.opens_at() - now)
         for gate in gates:
             gate.calls.append(now - late)
         return None
@@ -97,17 +110,18 @@ class CallLimits:
         """Lock a device, or the account when `device_sn` is None, and return how that is told."""
         gate = self._gate(device_sn)
         gate.lock(now + seconds)
-        return Refusal(gate.limit, self._window, seconds)
+        return Refusal(gate.told, self._window, seconds)
 
     def _gate(self, device_sn: str | None) -> _Gate:
         if device_sn is None:
             return self._account
-        return self._devices.setdefault(device_sn, _Gate(self._device_limit, self._window))
+        return self._devices.setdefault(device_sn, _Gate(self._device_limit, self._window, self._device_limit))
 
 
 class _Gate:
-    def __init__(self, limit: int, window: float) -> None:
+    def __init__(self, limit: int, window: float, told: int) -> None:
         self.limit = limit
+        self.told = told
         self.calls: deque[float] = deque(maxlen=limit)
         self._window = window
         self._locked_until = -math.inf

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tap_zentra.emulator.devices import Device
-    from tap_zentra.emulator.limits import RetryAfter
-    from tap_zentra.emulator.pages import Pages
+    from tap_zentra.emulator.limits import LimitWords, RetryAfter
+    from tap_zentra.emulator.pages import Pages, Sorting
+    from tap_zentra.emulator.readings import EntryOrder, LateValues
 
 GAP = re.compile(r"(?:(?P<device>.+):)?(?P<first>\d+)-(?P<last>\d+)")
 MAX_SECONDS = 86_400
@@ -76,6 +77,12 @@ def _a_number(_ctx: click.Context, _param: click.Parameter, given: float) -> flo
     return given
 
 
+def _a_period(_ctx: click.Context, _param: click.Parameter, given: int) -> int:
+    if given == 1:
+        raise click.BadParameter("1 would leave no record number; it is 0 or at least 2.")
+    return given
+
+
 def option(meaning: str, flag: str = "", **settings: object) -> dict[str, object]:
     """Return what makes a field of `Options` an option of the command as well.
 
@@ -111,6 +118,52 @@ class Options:
             "What a page of N is where records are missing: the next N records that exist, or the next N record "
             "numbers, of which some or all may be missing.",
             type=click.Choice(["records", "ids"]),
+        ),
+    )
+    sorting: Sorting = field(
+        default="mrid",
+        metadata=option(
+            "What sort_by sorts, and so which records are the first N of those asked for: record numbers, or times, "
+            "which differ where a device's clock is wrong; 'descending': sort_by is ignored, the newest record comes "
+            "first.",
+            type=click.Choice(["mrid", "time", "descending"]),
+        ),
+    )
+    page_days: int = field(
+        default=0,
+        metadata=option(
+            "A page in ascending order also ends at the device's local midnight so many days after its start, which "
+            "is the date asked for, or when the first record of the numbers asked for was due; so it is empty where "
+            "a device was silent for longer. Version 3 of the service has 21. 0: it does not.",
+            type=click.IntRange(0, 36_500),
+        ),
+    )
+    late_values: LateValues = field(
+        default="none",
+        metadata=option(
+            "Whether a device's newest record lacks values until the next one is made: every second sensor's is "
+            "absent, or is null and an error.",
+            type=click.Choice(["none", "absent", "null"]),
+        ),
+    )
+    duplicates: bool = field(
+        default=False,
+        metadata=option("Readings of every fifth record number come twice, one right after the other.", is_flag=True),
+    )
+    odd_fields: bool = field(
+        default=False,
+        metadata=option(
+            "Optional fields come in the forms that clients have met: numbers as texts and the other way round, a "
+            "datetime that is NaN, a NUL in a name.",
+            is_flag=True,
+        ),
+    )
+    entry_order: EntryOrder = field(
+        default="steady",
+        metadata=option(
+            "Whether the entries of a measurement come in the same order in every answer, or in an order of its own "
+            "in each.",
+            type=click.Choice(["steady", "shuffled"]),
         ),
     )
     seed: int = field(
@@ -159,6 +212,14 @@ class Options:
             type=click.Choice(["none", "seconds", "date"]),
         ),
     )
+    limit_words: LimitWords = field(
+        default="own",
+        metadata=option(
+            "Whether a call that exceeds the account's limit is refused in the words of its own limit, or in those of "
+            "the device's.",
+            type=click.Choice(["own", "device"]),
+        ),
+    )
     extend_lockouts: bool = field(
         default=False, metadata=option("A call that is refused starts the waiting time anew.", is_flag=True)
     )
@@ -192,6 +253,13 @@ FLEET_OPTIONS = (
         callback=_reading(Gap.parse),
         multiple=True,
         help="Records that are missing: 200-300 for every device, z6-00002:200-300 for one. Can be repeated.",
+    ),
+    click.option(
+        "--skip-every",
+        type=click.IntRange(0, 1_000_000),
+        callback=_a_period,
+        default=0,
+        help="Record numbers divisible by this are never used although no record is missing. 0: all are used.",
     ),
 )
 """Options of the command alone: programs make their devices themselves."""
@@ -235,7 +303,8 @@ def devices_of(options: Mapping[str, Any]) -> list[Device]:
     if unknown:
         last = devices[-1].device_sn
         raise click.UsageError(f"There is no device {unknown[0]}; the last one is {last}.")
-    return [replace(device, gaps=_gaps(device, options["gaps"])) for device in devices]
+    skip_every = options["skip_every"]
+    return [replace(device, gaps=_gaps(device, options["gaps"]), skip_every=skip_every) for device in devices]
 
 
 def _gaps(device: Device, gaps: Sequence[Gap]) -> tuple[tuple[int, int], ...]:

@@ -5,35 +5,43 @@ from __future__ import annotations
 import math
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 from tap_zentra.emulator.chance import NOISE, NOISE_SIZE, NOISE_STEPS, number
 from tap_zentra.emulator.data import Conditions, conditions
 from tap_zentra.emulator.devices import flatten
+from tap_zentra.emulator.forms import BARE_NAN, SERIAL_DIGITS, make_odd, odd_row
 from tap_zentra.emulator.sensors import CELSIUS, FAHRENHEIT, to_fahrenheit, wire_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tap_zentra.emulator.devices import Device
+    from tap_zentra.emulator.options import Options
     from tap_zentra.emulator.sensors import Series
 
-BARE_NAN = msgspec.Raw(b"NaN")
-"""The word that the service writes although JSON does not have it; msgspec writes NaN as null."""
+LateValues = Literal["none", "absent", "null"]
+"""What stands in a device's newest record for values that have not come yet: nothing is late, no reading, or a null."""
+
+EntryOrder = Literal["steady", "shuffled"]
+"""Entries of one measurement come in the order of ports and depths, or in an order of its own in each answer."""
+
+TWICE_EVERY = 5
+"""Readings whose mrid is divisible by this are those that come twice."""
 
 
 class Reading(msgspec.Struct, gc=False):
     """One value of a record, with the fields and in the order of the service's answer."""
 
     timestamp_utc: int
-    datetime: str
-    tz_offset: int
+    datetime: str | msgspec.Raw
+    tz_offset: int | str
     value: float | msgspec.Raw | None
-    precision: int
+    precision: float
     mrid: int
-    error_flag: bool
+    error_flag: bool | int
     error_description: str | None
 
 
@@ -80,9 +88,10 @@ class Gauge:
         device: The device.
         seed: Of the whole service.
         series: The series.
+        late_mrid: The record in which its value is null because it has not come yet, None without.
     """
 
-    def __init__(self, device: Device, seed: int, series: Series) -> None:
+    def __init__(self, device: Device, seed: int, series: Series, late_mrid: int | None = None) -> None:
         place = (device.device_sn, series.sensor.port, series.depth, series.measurement.name)
         self._key = number(seed, *place) % NOISE_SIZE
         self._compute = series.measurement.compute
@@ -90,6 +99,7 @@ class Gauge:
         self._scatter = series.measurement.scatter
         self._precision = series.measurement.precision
         self._error_rate = device.error_rate
+        self._late_mrid = late_mrid
         self._blank = "" if self._key % 4 == 0 else None
         self._fahrenheit_from = math.inf
         if device.units_changed_at is not None and series.measurement.units == CELSIUS:
@@ -97,6 +107,8 @@ class Gauge:
 
     def measure(self, moment: Moment) -> Measured:
         """Return what the sensor reads at this moment, in the units that the account has for this record."""
+        if moment.mrid == self._late_mrid:
+            return Measured(None, error_flag=True, error_description=NO_RESPONSE)
         luck = NOISE[(self._key + moment.mrid) % NOISE_SIZE]
         value = self._compute(moment.conditions, self._centimetres) * (1 + self._scatter * (luck - 0.5))
         if moment.mrid >= self._fahrenheit_from:
@@ -117,35 +129,61 @@ def _error(value: float, luck: int) -> Measured:
     return Measured(nothing, error_flag=True, error_description=description)
 
 
-def entries(device: Device, seed: int, mrids: Sequence[int]) -> Iterator[Entry]:
+class _Part(NamedTuple):
+    """What becomes an entry."""
+
+    series: Series
+    gauge: Gauge
+    units: str
+    moments: list[Moment]
+
+
+def entries(device: Device, options: Options, mrids: Sequence[int]) -> Iterator[Entry]:
     """Yield the entries of an answer, each with the records in the order of `mrids`."""
-    place = place_of(device, seed)
-    record = [_moment(device, place, mrid) for mrid in mrids]
+    place = place_of(device, options.seed)
+    parts = list(_parts(device, options, [_moment(device, place, mrid) for mrid in mrids]))
+    if options.entry_order == "shuffled":
+        draws = (number(options.seed, device.device_sn, *mrids[:1], at) for at in range(len(parts)))
+        drawn = sorted(zip(parts, draws, strict=True), key=lambda one: (one[0].series.measurement.name, one[1]))
+        parts = [part for part, _ in drawn]
+    for part in parts:
+        yield Entry(part.series, part.units, _readings(device, options, part))
+
+
+def _parts(device: Device, options: Options, record: list[Moment]) -> Iterator[_Part]:
+    """Yield what becomes the entries: a series is cut where its units change."""
     change = device.units_changed_at
-    for series in device.series:
-        gauge = Gauge(device, seed, series)
+    for index, series in enumerate(device.series):
+        gauge = Gauge(device, options.seed, series, _late_mrid(device, options, index, "null"))
+        absent = _late_mrid(device, options, index, "absent")
+        there = record if absent is None else [moment for moment in record if moment.mrid != absent]
         units = series.measurement.units
         if change is None or units != CELSIUS:
-            parts = [(units, record)]
+            cut = [(units, there)]
         else:
-            parts = [
-                (CELSIUS, [moment for moment in record if moment.mrid < change]),
-                (FAHRENHEIT, [moment for moment in record if moment.mrid >= change]),
+            cut = [
+                (CELSIUS, [moment for moment in there if moment.mrid < change]),
+                (FAHRENHEIT, [moment for moment in there if moment.mrid >= change]),
             ]
-        for name, moments in parts:
-            if moments:
-                yield Entry(series, name, _readings(device, gauge, series.measurement.precision, moments))
+        yield from (_Part(series, gauge, name, moments) for name, moments in cut if moments)
 
 
-def rows(device: Device, seed: int) -> Iterator[dict[str, object]]:
-    """Yield every value that the device holds, by mrid, with the names of the tap's columns."""
+def _late_mrid(device: Device, options: Options, index: int, how: LateValues) -> int | None:
+    """Return the record in which the value of this series is late in this way: of every second one, the newest."""
+    return device.max_mrid if index % 2 and options.late_values == how else None
+
+
+def rows(device: Device, options: Options) -> Iterator[dict[str, object]]:
+    """Yield every value that the service would send now, by mrid, with the names of the tap's columns."""
     seen: Counter[tuple[int, str]] = Counter()
     constants = []
-    for series in device.series:
+    for index, series in enumerate(device.series):
         name = (series.sensor.port, series.measurement.name)
-        constants.append((series, Gauge(device, seed, series), _constants(device, series, seen[name])))
+        gauge = Gauge(device, options.seed, series, _late_mrid(device, options, index, "null"))
+        absent = _late_mrid(device, options, index, "absent")
+        constants.append((series, gauge, absent, _constants(device, series, seen[name])))
         seen[name] += 1
-    place = place_of(device, seed)
+    place, offset = place_of(device, options.seed), _offset(device)
     for mrid in flatten(device.mrids, ascending=True):
         moment = _moment(device, place, mrid)
         time = {
@@ -154,8 +192,10 @@ def rows(device: Device, seed: int) -> Iterator[dict[str, object]]:
             "local_datetime": moment.local,
             "tz_offset": device.tz_offset,
         }
-        for series, gauge, constant in constants:
-            yield constant | time | _measured_columns(device, series, gauge.measure(moment), mrid)
+        for series, gauge, absent, constant in constants:
+            if mrid != absent:
+                row = constant | time | _measured_columns(device, series, gauge.measure(moment), mrid)
+                yield odd_row(row, offset) if options.odd_fields else row
 
 
 def metadata(device: Device, series: Series, units: str) -> dict[str, object]:
@@ -207,19 +247,25 @@ def _units(device: Device, series: Series, mrid: int) -> str:
 
 def _sensor_sn(device: Device, series: Series) -> str | None:
     serial = series.sensor.serial
-    return f"{serial}{number(device.device_sn, series.sensor.port) % 10**8:08d}" if serial else serial
+    return f"{serial}{number(device.device_sn, series.sensor.port) % 10**SERIAL_DIGITS:08d}" if serial else serial
 
 
 def _moment(device: Device, place: int, mrid: int) -> Moment:
     timestamp = device.timestamp(mrid)
-    now = conditions(place, timestamp + device.tz_offset, device.interval)
+    now = conditions(place, device.made_at(mrid) + device.tz_offset, device.interval)
     return Moment(mrid, timestamp, str(device.local(timestamp)), now)
 
 
-def _readings(device: Device, gauge: Gauge, precision: int, moments: Sequence[Moment]) -> list[Reading]:
+def _offset(device: Device) -> str:
+    """Return how far local time is from UTC as a text, such as `-05:00`."""
+    return device.local(0).isoformat()[len("1970-01-01T00:00:00") :]
+
+
+def _readings(device: Device, options: Options, part: _Part) -> list[Reading]:
     readings = []
-    for moment in moments:
-        value, flag, description = gauge.measure(moment)
+    precision, measure = part.series.measurement.precision, part.gauge.measure
+    for moment in part.moments:
+        value, flag, description = measure(moment)
         readings.append(
             Reading(
                 moment.timestamp,
@@ -232,4 +278,10 @@ def _readings(device: Device, gauge: Gauge, precision: int, moments: Sequence[Mo
                 description,
             )
         )
+    if options.odd_fields:
+        offset = _offset(device)
+        for reading in readings:
+            make_odd(reading, offset)
+    if options.duplicates:
+        return [same for reading in readings for same in [reading] * (1 if reading.mrid % TWICE_EVERY else 2)]
     return readings

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from tap_zentra.emulator.bodies import csv_body, df_body, json_body
 from tap_zentra.emulator.env_model import model_body
 from tap_zentra.emulator.faults import CANNED, DELIVERIES, Fault, Faults
+from tap_zentra.emulator.limits import CallLimits
 from tap_zentra.emulator.messages import Request, Response, error
-from tap_zentra.emulator.pages import Pages, page
+from tap_zentra.emulator.pages import page
 from tap_zentra.emulator.query import BadRequestError, ModelQuery, ReadingsQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tap_zentra.emulator.devices import Device
-    from tap_zentra.emulator.limits import CallLimits, RetryAfter
+    from tap_zentra.emulator.limits import RetryAfter
+    from tap_zentra.emulator.options import Options
 
 VERSIONS = ("v4", "v3")
 READINGS = tuple(f"/api/{version}/get_readings/" for version in VERSIONS)
@@ -44,40 +46,26 @@ class Service:
 
     Args:
         devices: By serial number; may change while the service runs.
-        token: Of the only user.
-        seed: Of all values.
-        pages: What a page is.
-        limits: On calls.
+        options: How it behaves. An injected lock-out lasts one window, rounded up, unless it says otherwise.
         faults: On request.
-        window: Seconds that an injected lock-out lasts, rounded up, unless it says otherwise.
-        retry_after: Form of the header of refused calls.
     """
 
-    def __init__(
-        self,
-        devices: Mapping[str, Device],
-        *,
-        token: str,
-        seed: int,
-        pages: Pages,
-        limits: CallLimits,
-        faults: Faults,
-        window: float,
-        retry_after: RetryAfter,
-    ) -> None:
+    def __init__(self, devices: Mapping[str, Device], options: Options, faults: Faults) -> None:
         self._devices = devices
-        self._token = token
-        self._seed = seed
-        self._pages = pages
-        self._limits = limits
+        self._options = options
+        self._limits = CallLimits(
+            window=options.window,
+            user_limit=options.user_limit,
+            device_limit=options.device_limit,
+            extend_lockouts=options.extend_lockouts,
+            limit_words=options.limit_words,
+        )
         self._faults = faults
-        self._window = window
-        self._retry_after = retry_after
         self._skipped = 0.0
 
     def let_window_pass(self) -> None:
         """Let the limits forget the calls so far, as if a whole window had passed since the last one."""
-        self._skipped += self._window
+        self._skipped += self._options.window
 
     def receive(self, request: Request) -> Reception:
         """Decide at once, in the order of arrival, what becomes of a call; building its answer may wait.
@@ -101,7 +89,7 @@ class Service:
             device = self._device(request)
             if request.path in ENV_MODEL:
                 query = ModelQuery.parse(request.params)
-                return Response(body=model_body(device, self._seed, query))
+                return Response(body=model_body(device, self._options.seed, query))
             return self._readings(device, ReadingsQuery.parse(request.params), request)
         except BadRequestError as problem:
             return error(problem.status, problem.detail)
@@ -109,7 +97,7 @@ class Service:
     def _unauthorized(self, request: Request) -> Response | None:
         if not request.authorization:
             return error(401, "Authentication credentials were not provided.")
-        expected = f"Token {self._token}".encode()
+        expected = f"Token {self._options.token}".encode()
         if not hmac.compare_digest(request.authorization.encode(errors="replace"), expected):
             return error(401, "Invalid token.")
         return None
@@ -118,7 +106,7 @@ class Service:
         refusal = self._limits.admit(request.device_sn, request.arrived + self._skipped, late=request.late)
         if refusal is None:
             return None
-        return error(429, refusal.detail, refusal.headers(self._retry_after, request.time))
+        return error(429, refusal.detail, refusal.headers(self._options.retry_after, request.time))
 
     def _injected(self, fault: Fault, request: Request) -> Callable[[], Response]:
         kind = fault.kind
@@ -132,10 +120,10 @@ class Service:
         return lambda: lockout
 
     def _lock(self, fault: Fault, request: Request) -> Response:
-        seconds = fault.seconds or math.ceil(self._window)
+        seconds = fault.seconds or math.ceil(self._options.window)
         device_sn = None if fault.kind == "lockout-account" else request.device_sn
         refusal = self._limits.lock(device_sn, seconds, request.arrived + self._skipped)
-        form: RetryAfter = "date" if self._retry_after == "date" else "seconds"
+        form: RetryAfter = "date" if self._options.retry_after == "date" else "seconds"
         silent = fault.kind == "lockout-silent"
         return error(429, refusal.detail, refusal.headers("none" if silent else form, request.time))
 
@@ -152,9 +140,9 @@ class Service:
     def _readings(self, device: Device, query: ReadingsQuery, request: Request) -> Response:
         if query.output_format == "df":
             query = replace(query, start_mrid=None)
-        mrids = page(device, query, self._pages)
+        mrids = page(device, query, self._options)
         if query.output_format == "csv":
-            body = csv_body(device, self._seed, query, mrids)
+            body = csv_body(device, self._options, query, mrids)
             return Response(body=body, content_type="text/csv", records=len(mrids))
         write = df_body if query.output_format == "df" else json_body
-        return Response(body=write(device, self._seed, query, mrids, request), records=len(mrids))
+        return Response(body=write(device, self._options, query, mrids, request), records=len(mrids))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -17,6 +19,9 @@ from tap_zentra.singer.moments import DAY, longest_usual_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+RECENT = 21
+"""Records by which it is judged when a device was read last."""
 
 LARGEST_PAGE = 2000
 """Records that the service allows a page to hold (METER's documentation)."""
@@ -146,7 +151,9 @@ class MridPaginator:
         self._future = now + DAY
         self._since = start if bookmark is None else None
         self._end = math.inf if end is None else end
-        self._last_moment = newest if bookmark is not None else None
+        self._last_moments: deque[int] = deque(maxlen=RECENT)
+        if bookmark is not None and newest is not None:
+            self._last_moments.append(newest)
         self._by_range = False
         self._started_over = False
         self._doubts_date = False
@@ -225,7 +232,8 @@ class MridPaginator:
         if self._started_over:
             raise NoProgressError(f"{behind}, and this sync has started over at the device's first record once")
         self._started_over = True
-        self.bookmark = self._last_moment = None
+        self.bookmark = None
+        self._last_moments.clear()
         self._ask(0)
         reason = "it is one call to make sure" if cheap else "the device was wiped or replaced"
         warning = f"{behind}: {reason}; reading the device again from its first record"
@@ -268,8 +276,9 @@ class MridPaginator:
             return Step(bookmark=self.bookmark)
         # The page before a single range had records, so it is known that no date has ended this one.
         single_range = response.asked.end_mrid is not None and not self._by_range
-        if self._last_moment is not None and not self._searched and not single_range:
-            return self._search(max(0, self._last_moment - DAY))
+        if self._last_moments and not self._searched and not single_range:
+            # Not simply the last one: a single record may have been stamped by a clock that was wrong.
+            return self._search(max(0, statistics.median_low(self._last_moments) - DAY))
         return self._skip(response)
 
     def _search(self, date: int) -> Step:
@@ -357,7 +366,7 @@ class MridPaginator:
             return self._read_by_range(self.position)
         self._by_range = self._by_range or response.order is not Order.MRID
         if first is None:
-            self._note_moment(response.highest, moments)
+            self._note_moments(moments)
             self._go_on(response.highest + 1, response)
             return Step(below_mrid=NOTHING_KEPT)
         self._since = None
@@ -405,13 +414,13 @@ class MridPaginator:
             last = max(kept)
             self.bookmark = last if self.bookmark is None else max(last, self.bookmark)
             self._searched = False
-            self._note_moment(last, kept)
+            self._note_moments(kept)
         return Step(from_mrid=from_mrid, below_mrid=below_mrid, bookmark=self.bookmark)
 
-    def _note_moment(self, last: int, timestamps_by_mrid: Mapping[int, int]) -> None:
-        """Remember when the last record that was read was made, unless its clock was ahead."""
-        if timestamps_by_mrid[last] <= self._future:
-            self._last_moment = timestamps_by_mrid[last]
+    def _note_moments(self, timestamps_by_mrid: Mapping[int, int]) -> None:
+        """Remember when the last records that were read were made, unless a clock was ahead."""
+        moments = (timestamps_by_mrid[mrid] for mrid in sorted(timestamps_by_mrid))
+        self._last_moments.extend(moment for moment in moments if moment <= self._future)
 
     def _go_on(self, position: int, response: _Response) -> None:
         """Go on from an mrid, or be done behind the newest one."""
@@ -432,7 +441,7 @@ class MridPaginator:
         mrids = sorted(mrid for mrid in moments if mrid >= self.position)
         late = max(moments.values()) - longest_usual_step([moments[mrid] for mrid in mrids])
         by_mrid = response.asked.start_mrid is not None
-        if by_mrid and mrids[0] > self.position and self._last_moment is not None and self._last_moment >= late:
+        if by_mrid and mrids[0] > self.position and self._last_moments and self._last_moments[-1] >= late:
             return self.position
         hidden = (
             mrid + 1 for mrid, following in itertools.pairwise(mrids) if following > mrid + 1 and moments[mrid] >= late

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tap_zentra.emulator import Device, Fault, Request, Response
+from tap_zentra.emulator import Request, Response
 from tap_zentra.emulator.faults import Faults
-from tap_zentra.emulator.limits import CallLimits
+from tap_zentra.emulator.options import Options
 from tap_zentra.emulator.service import Reception, Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tap_zentra.emulator.limits import RetryAfter
-    from tap_zentra.emulator.pages import Pages
+    from tap_zentra.emulator import Device
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 READINGS = "/api/v4/get_readings/"
@@ -23,30 +22,20 @@ MIDNIGHT = 1_767_225_600
 """2026-01-01 00:00 UTC in seconds since 1970."""
 
 
-@dataclass
 class Cloud:
-    """A service whose clock is told by the test; each call is a window after the one before unless told."""
+    """A service whose clock is told by the test; each call is a window after the one before unless told.
 
-    devices: Sequence[Device]
-    pages: Pages = "records"
-    retry_after: RetryAfter = "none"
-    window: float = 60.0
-    faults: Sequence[Fault] = ()
-    fault_rate: float = 0.0
-    fault_kinds: Sequence[str] = ("500",)
-    now: float = field(init=False, default=0.0)
+    Args:
+        devices: What the account holds.
+        options: Of `Options`.
+    """
 
-    def __post_init__(self) -> None:
-        self.service = Service(
-            {device.device_sn: device for device in self.devices},
-            token=TOKEN,
-            seed=1,
-            pages=self.pages,
-            limits=CallLimits(window=self.window, user_limit=60, device_limit=1),
-            faults=Faults(self.faults, self.fault_rate, self.fault_kinds, seed=1),
-            window=self.window,
-            retry_after=self.retry_after,
-        )
+    def __init__(self, devices: Sequence[Device], **options: Any) -> None:
+        self.options = Options(**{"token": TOKEN} | options)
+        self.window = self.options.window
+        self.now = 0.0
+        faults = Faults(self.options.faults, self.options.fault_rate, self.options.fault_kinds, self.options.seed)
+        self.service = Service({device.device_sn: device for device in devices}, self.options, faults)
 
     def receive(
         self,

@@ -92,6 +92,31 @@ def test_run_emulates_what_the_options_say(capfd: pytest.CaptureFixture[str], tm
     assert json.loads(log.read_text())["records"] == 2
 
 
+def test_run_emulates_what_is_unknown_as_the_options_say(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its switches are options of the command."""
+    options = ("--records", "30", "--skip-every", "4", "--sorting", "descending", "--late-values", "absent")
+    others = (
+        "--duplicates",
+        "--odd-fields",
+        "--entry-order",
+        "shuffled",
+        "--limit-words",
+        "device",
+        "--page-days",
+        "21",
+    )
+
+    code, out, _ = run(capfd, "run", *options, *others, sys.executable, "-c", ASK)
+
+    body = json.loads(out)
+    readings = body["data"]["Air Temperature"][0]["readings"]
+    assert code == 0
+    assert [reading["mrid"] for reading in readings[:6]] == [39, 38, 37, 35, 35, 34]
+    assert readings[0]["tz_offset"][-3] == ":"
+    assert body["pagination"]["max_mrid"] == 39
+    assert body["data"]["Atmospheric Pressure"][0]["readings"][0]["mrid"] == 38
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no exit by a signal")
 def test_run_tells_that_its_command_was_killed(capfd: pytest.CaptureFixture[str]) -> None:
     """As shells do: 128 and the signal's number."""
@@ -161,6 +186,8 @@ def test_serve_tells_how_to_read_from_it_and_ends_cleanly(number: signal.Signals
         (["run", "--records", "ten", "x"], "'ten' is not a number or a list of numbers"),
         (["run", "--gaps", "9-5", "x"], "'9-5' is not of the form 200-300 or z6-00002:200-300"),
         (["run", "--gaps", "z6-1:1-5", "x"], "There is no device z6-1; the last one is z6-00003"),
+        (["run", "--skip-every", "1", "x"], "'--skip-every': 1 would leave no record number"),
+        (["run", "--sorting", "random", "x"], "Invalid value for '--sorting'"),
         (["run", "--fault", "418", "x"], "there is no fault '418'"),
         (["run", "--fault", "500@z6-1", "x"], "There is no device z6-1; the last one is z6-00003"),
         (["run", "--fault-kinds", "500,418", "x"], "there is no fault '418'"),

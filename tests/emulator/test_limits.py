@@ -117,6 +117,17 @@ def test_a_lock_of_the_account_holds_for_all_devices() -> None:
     assert calls.admit("a", 104.0) == Refusal(limit=60, window=1, seconds=1.0)
 
 
+def test_the_account_may_refuse_in_the_words_of_the_device() -> None:
+    """As if a limit that all share were told as each device's; it holds as before."""
+    calls = CallLimits(window=60, user_limit=2, device_limit=1, limit_words="device")
+    calls.admit("a", 0.0)
+    calls.admit("b", 0.0)
+
+    assert calls.admit("c", 20.0) == Refusal(limit=1, window=60, seconds=40.0)
+    assert calls.lock(None, 90, 20.0) == Refusal(limit=1, window=60, seconds=90)
+    assert calls.admit("c", 60.0) == Refusal(limit=1, window=60, seconds=50.0)
+
+
 @pytest.mark.parametrize(
     ("refusal", "detail"),
     [

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from tap_zentra.emulator import PROFILE_STATION, Device
+from tap_zentra.emulator.options import Options
 from tap_zentra.emulator.readings import rows
 from tests.emulator.support import MIDNIGHT, TOKEN, Cloud, detail
 
@@ -118,6 +119,16 @@ def test_a_refused_call_is_told_how_long_to_wait(form: RetryAfter, header: str |
     assert answer.status == 429
     assert detail(answer) == "Exceeded request limit of 1 call per 60 seconds. Lock out expires in 30 seconds."
     assert answer.headers.get("Retry-After") == header
+
+
+def test_a_refusal_by_the_account_may_speak_of_the_device() -> None:
+    """Which limit it was cannot be told from the words."""
+    cloud = Cloud([station()], user_limit=1, device_limit=3, limit_words="device")
+    cloud.call(device_sn="z6-1", at=0.0)
+
+    answer = cloud.call(device_sn="z6-2", at=50.0)
+
+    assert detail(answer) == "Exceeded request limit of 3 calls per 60 seconds. Lock out expires in 10 seconds."
 
 
 def test_both_endpoints_share_the_limits() -> None:
@@ -344,7 +355,7 @@ def test_the_answer_is_what_the_device_holds(device: Device) -> None:
                     "depth": meta["depth"] or None,
                 }
             )
-    held = [dict(row) for row in rows(device, seed=1)]
+    held = [dict(row) for row in rows(device, Options())]
     for row in held:
         row["timestamp"] = MIDNIGHT + (int(str(row["mrid"])) - 1) * 900
         del row["timestamp_utc"]

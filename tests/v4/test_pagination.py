@@ -224,7 +224,7 @@ def test_a_short_page_is_not_the_end() -> None:
 
 
 def test_behind_an_empty_page_the_next_record_is_looked_for_by_date() -> None:
-    """Its page may have ended at a date: from a day before the last reading, in steps of less than such a page."""
+    """Its page may have ended at a date: from a day before the last readings, in steps of less than such a page."""
     reader = _reader(bookmark=0, now=60 * DAY)
     reader.advance(40, {1: 3 * DAY, 2: 4 * DAY, 3: 5 * DAY})
     asked = []
@@ -236,10 +236,20 @@ def test_behind_an_empty_page_the_next_record_is_looked_for_by_date() -> None:
 
     assert asked == [
         (PageRequest(start_mrid=4), False),
-        (PageRequest(start_date=4 * DAY, per_page=2000), False),
-        (PageRequest(start_date=24 * DAY, per_page=2000), False),
+        (PageRequest(start_date=3 * DAY, per_page=2000), False),
+        (PageRequest(start_date=23 * DAY, per_page=2000), False),
     ]
-    assert reader.request == PageRequest(start_date=44 * DAY, per_page=2000)
+    assert reader.request == PageRequest(start_date=43 * DAY, per_page=2000)
+
+
+def test_one_wrong_clock_does_not_mislead_the_search_by_date() -> None:
+    """It begins by the last readings and not by the very last, which may have been stamped years off."""
+    for wrong in (0, 900 * DAY):
+        reader = _reader(bookmark=0)
+        reader.advance(40, {1: 500 * DAY, 2: 501 * DAY, 3: wrong})
+        reader.advance(40, {})
+
+        assert reader.request.start_date in {499 * DAY, 500 * DAY}
 
 
 def test_what_a_date_finds_is_new_and_the_way_goes_on_by_mrid() -> None:
@@ -265,7 +275,7 @@ def test_a_page_by_date_that_is_full_of_what_is_known_moves_the_date_on() -> Non
     reader.advance(40, dict.fromkeys(known, 10 * DAY), per_page=3)
     asked.append(reader.request)
 
-    assert [request.start_date for request in asked] == [9 * DAY + seconds for seconds in (200, 380, 440)]
+    assert [request.start_date for request in asked] == [9 * DAY + seconds for seconds in (90, 270, 330)]
 
 
 def test_past_the_present_the_next_record_is_looked_for_by_mrid() -> None:
