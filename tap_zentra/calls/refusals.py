@@ -173,5 +173,4 @@ class Refusals:
         if locked_until > self._locked_until:
             self._locked_until = locked_until
             self._under_way.clear()
-            self._devices_in_a_row.clear()
             self._answers = 0

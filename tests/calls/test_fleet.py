@@ -366,6 +366,20 @@ def test_refusals_that_change_nothing_are_not_told(
     assert _messages(caplog, logging.WARNING) == []
 
 
+def test_a_device_that_is_refused_for_ever_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """The others are read, and the run ends."""
+    service = _Service({"z6-1": 5, "z6-2": 25}, z6_1=[LockedOutError("Too many calls.", seconds=0)] * 1000)
+    windows = itertools.count()
+    fleet = _fleet(list(service.newest), service.fetch, clock=lambda: next(windows) * WINDOW)
+
+    assert _read(fleet) == {"z6-1": [], "z6-2": list(range(1, 26))}
+
+    (failure,) = _messages(caplog, logging.ERROR)
+
+    assert failure == f"z6-1 failed: {fleet.turns[0].failure}"
+    assert fleet.turns[1].phase is Phase.DONE
+
+
 def test_a_service_that_refuses_everything_fails_all_in_two_lines(caplog: pytest.LogCaptureFixture) -> None:
     """One for all, one for the device that was refused last; each device has its own reason for the summary."""
     refusals: list[bytes | Exception] = [LockedOutError("Too many calls.", seconds=0)] * 1000

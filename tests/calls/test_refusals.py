@@ -130,6 +130,15 @@ def test_a_device_is_given_up_alone_while_the_fleet_was_refused_less_than_20_tim
     simulation = Simulation(World({"z6-000": 1, "z6-001": 120}, answers=answers)).run()
 
     assert [turn.phase for turn in simulation.schedule.turns] == [Phase.FAILED, Phase.DONE]
+    assert simulation.sent_to("z6-000")[-1] < simulation.sent_to("z6-001")[-11]
+
+
+def test_a_device_that_waits_long_is_asked_20_times() -> None:
+    """20 windows are soon over where each refusal makes it wait for five."""
+    simulation = Simulation(World({"z6-000": 1}, later_answers=lambda: locks_out(300))).run()
+
+    assert len(simulation.refused) == 20
+    assert simulation.now == 19 * 300
 
 
 # A service that refuses everything
@@ -154,8 +163,11 @@ def test_a_service_that_refuses_everything_ends_the_run(seconds: float | None, w
 
 
 def test_a_service_that_begins_to_refuse_everything_ends_the_run() -> None:
-    """A device that was read in part is told from one that was never called, and one call from several."""
-    answers = {"z6-000": [brings_page, *[locks_out(None)] * 9999], "z6-001": [brings_page, *[locks_out(None)] * 9999]}
+    """A device that was read in part is told from one that was never called; what was before its last page is past."""
+    answers = {
+        "z6-000": [*[locks_out(None)] * 2, brings_page, *[locks_out(None)] * 9999],
+        "z6-001": [brings_page, *[locks_out(None)] * 9999],
+    }
     simulation = Simulation(World({"z6-000": 3, "z6-001": 2}, user_limit=1, answers=answers)).run()
     silence = "the service has refused every call for 1200 s"
 
@@ -313,6 +325,13 @@ def test_a_refusal_soon_after_a_lock_out_locks_the_account_again(answers: int) -
     assert len(list(_calls(schedule, 161.0))) == 1
 
 
+def test_what_the_service_says_of_the_account_is_not_explained() -> None:
+    """Its words are in the log, and say it."""
+    schedule = _locked(9)
+
+    assert _refuse(schedule, _call(schedule, 101.0), 101.0, account=True).why is None
+
+
 def test_a_refusal_when_calls_go_through_is_the_devices_again() -> None:
     """As many answers as calls at one time, and two, and the lock-out is forgotten."""
     schedule = _locked(30, max_calls=5)
@@ -375,6 +394,23 @@ def test_a_device_that_is_refused_even_as_the_first_goes_last() -> None:
     assert len(set(called)) == 4
 
 
+def test_a_device_that_was_answered_goes_last_no_more() -> None:
+    """What it was refused for is over: with the most calls left it goes first again."""
+    schedule = _locked(4)
+    turn = _call(schedule, 101.0)
+    _refuse(schedule, turn, 101.0)
+    for _ in range(2):
+        schedule.finish(_call(schedule, 170.0), 170.0)
+    other = _call(schedule, 170.0)
+
+    assert _call(schedule, 170.0) is turn
+
+    schedule.go_on(turn, 9, 170.0)
+    schedule.go_on(other, 5, 170.0)
+
+    assert _call(schedule, 240.0) is turn
+
+
 def test_devices_with_a_cause_of_their_own_say_nothing_of_the_account() -> None:
     """What is refused even as the first after a lock-out is locked alone later, however many such devices there are."""
     schedule = _locked(30, max_calls=5)
@@ -390,6 +426,14 @@ def test_devices_with_a_cause_of_their_own_say_nothing_of_the_account() -> None:
 
     assert set(turns) == set(used_elsewhere)
     assert [_refuse(schedule, turn, 600.0).account for turn in turns] == [False] * 4
+
+
+def test_a_short_lock_out_that_follows_another_is_news() -> None:
+    """However short it is, it is not an echo: its call was sent when the account was free."""
+    schedule = _schedule(9)
+    _refuse(schedule, _call(schedule, 1.0), 1.0, account=True, seconds=1)
+
+    assert _refuse(schedule, _call(schedule, 2.0), 2.0, seconds=1).is_news
 
 
 def test_late_refusals_of_calls_sent_together_are_no_news() -> None:
