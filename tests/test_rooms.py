@@ -23,7 +23,10 @@ MAY_IMPORT = {
 }
 """Each room and the rooms, or modules, that it may import; imports run one way."""
 
-PURE = ("calls.limits", "calls.schedule", "settings", "singer.bookmarks", "v4.pagination", "v4.responses")
+PURE = (
+    *("calls.limits", "calls.refusals", "calls.schedule", "settings", "singer.bookmarks"),
+    *("v4.pagination", "v4.responses"),
+)
 """Modules that know neither the network nor the real clock."""
 
 IMPURE = {"requests", "urllib3", "socket", "http", "time", "subprocess", "os", "queue"}

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from tap_zentra.calls.errors import CallError, LockedOutError, TokenRefusedError, TransientError
+from tap_zentra.calls.refusals import LockOut
 from tap_zentra.calls.schedule import Phase, Schedule, Turn
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class Fleet(Generic[Page]):
             return None
         with self._scheduling() as now:
             if self._readers[turn].done:
-                self._schedule.finish(turn)
+                self._schedule.finish(turn, now)
             else:
                 self._schedule.go_on(turn, self._readers[turn].calls_left, now)
         return turn, page
@@ -192,8 +193,8 @@ class Fleet(Generic[Page]):
             self._logger.error("%s failed: %s", turn.device_sn, turn.failure)
 
     def _give_up(self, turn: Turn, error: CallError) -> None:
-        with self._scheduling():
-            self._schedule.give_up(turn, str(error))
+        with self._scheduling() as now:
+            self._schedule.give_up(turn, str(error), now)
             if isinstance(error, TokenRefusedError):
                 self.token_error = error
                 self._schedule.close()
@@ -206,7 +207,17 @@ class Fleet(Generic[Page]):
 
     def _lock_out(self, turn: Turn, error: LockedOutError) -> None:
         with self._scheduling() as now:
-            seconds = self._schedule.lock_out(turn, str(error), error.seconds, now, account=error.account)
-        if seconds is not None:
-            who = "the account" if error.account else "the device"
-            self._logger.warning("%s: %s is locked out for %g s: %s", turn.device_sn, who, seconds, error)
+            result = self._schedule.lock_out(turn, str(error), error.seconds, now, account=error.account)
+        if isinstance(result, LockOut):
+            self._say_who_waits(turn, result, error)
+        elif len(result) > 1:
+            self._logger.error("the service refuses every call: the %d devices that wait are given up", len(result))
+
+    def _say_who_waits(self, turn: Turn, lock_out: LockOut, error: LockedOutError) -> None:
+        """Log a lock-out, unless the account waits for as long anyway."""
+        if lock_out.is_news:
+            who = "the account" if lock_out.account else "the device"
+            why = "" if lock_out.why is None else f" ({lock_out.why})"
+            self._logger.warning(
+                "%s: %s is locked out for %g s: %s%s", turn.device_sn, who, lock_out.seconds, error, why
+            )

@@ -39,6 +39,11 @@ class Limit(ABC):
         """Return the moment from which a call may go out; it may lie in the past."""
         return max(self._locked_until, self._next_call_at())
 
+    @property
+    def locked_until(self) -> float:
+        """The end of the latest lock-out; it may lie in the past."""
+        return self._locked_until
+
     def lock(self, until: float) -> None:
         """Let no call go out before a moment; an earlier lock never shortens a later one."""
         self._locked_until = max(until, self._locked_until)
@@ -149,6 +154,11 @@ class CallLimits:
         """Return the moment from which the account may call; it may lie in the past."""
         with self._lock:
             return self._account.free_at()
+
+    def account_locked_until(self) -> float:
+        """Return the end of the account's latest lock-out; it may lie in the past."""
+        with self._lock:
+            return self._account.locked_until
 
     def device_free_at(self, device_sn: str) -> float:
         """Return the moment from which this device may be called, as far as its own limit goes."""

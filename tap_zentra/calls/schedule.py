@@ -12,22 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import backoff
 
+from tap_zentra.calls.refusals import LONGEST_WAIT, Refusals
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
     from tap_zentra.calls.limits import CallLimits
+    from tap_zentra.calls.refusals import LockOut
 
 HEAD_START = 0.5
 """Seconds that the very first call is alone, so that a wrong token costs one call and not one for each thread."""
-
-LOCK_OUTS_IN_A_ROW = 20
-"""So many 429 responses in a row give a device up, so that a run always ends."""
-
-SHORTEST_LOCK_OUT = 1.0
-"""Seconds, or the window if that is shorter."""
-
-LONGEST_WAIT = 5
-"""Windows: the longest time that a lock-out is heeded, or that a failed call is put off."""
 
 
 class Phase(enum.Enum):
@@ -59,6 +53,13 @@ class Turn:
         calls: Calls that were sent.
         waited: Seconds between being ready for a call and sending it.
         failure: Why the device was given up.
+        ready_since: When the device began to wait for its next call.
+        sent_at: When its last call went out.
+        not_before: The end of a failed call's delay.
+        attempts: Attempts of the page at hand that have failed.
+        lock_outs: 429 responses since the last other response.
+        refused_as_first: How many of them met the first call after a lock-out of the account.
+        delays: How long the next failed calls are put off at most.
     """
 
     device_sn: str
@@ -72,6 +73,7 @@ class Turn:
     not_before: float = -math.inf
     attempts: int = 0
     lock_outs: int = 0
+    refused_as_first: int = 0
     delays: Generator[float, Any, None] | None = field(default=None, repr=False)
 
     @property
@@ -85,6 +87,8 @@ class Schedule:
 
     Among the devices that may be called now, the one with the most calls left goes first: that comes closest to the
     shortest possible run. A call occupies one of `max_calls` places until its response has been taken.
+
+    What the service refuses (429) is no failed attempt: `refusals` knows what follows from it.
 
     Attributes:
         turns: The devices' places.
@@ -118,6 +122,7 @@ class Schedule:
         self._waiting = dict.fromkeys(self.turns)
         self._limits = limits
         self._window = window
+        self._refusals = Refusals(limits, window=window, max_calls=max_calls, now=now)
         self._max_calls = max_calls
         self._max_attempts = max_attempts
         self._jitter = jitter
@@ -137,21 +142,14 @@ class Schedule:
             The device's turn; or, when none may be called, the moment to ask again; or None when only a response
             can change that.
         """
-        if self.closed or not self._waiting or self._calls >= self._max_calls:
+        if self.closed or not self._waiting or self._calls >= self._max_calls or not self._refusals.allow_call():
             return None
         free_at = max(self._limits.account_free_at(), self._head_start_until())
         if free_at > now:
             return free_at
-        chosen: Turn | None = None
-        earliest = math.inf
-        for turn in self._waiting:
-            may_go_at = max(turn.not_before, self._limits.device_free_at(turn.device_sn))
-            if may_go_at > now:
-                earliest = min(earliest, may_go_at)
-            elif chosen is None or turn.calls_left > chosen.calls_left:
-                chosen = turn
-        if chosen is None:
-            return earliest
+        chosen = self._choose(now)
+        if not isinstance(chosen, Turn):
+            return chosen
         if not self._limits.take(chosen.device_sn, now):  # another stream has just used the limit up
             return self.next_call(now)
         self._send(chosen, now)
@@ -164,17 +162,17 @@ class Schedule:
 
     def go_on(self, turn: Turn, calls_left: float, now: float) -> None:
         """Take note of a page behind which there is more: its device waits for its next turn."""
-        self._take_page(turn, calls_left)
+        self._take_page(turn, calls_left, now)
         self._wait(turn, now)
 
-    def finish(self, turn: Turn) -> None:
+    def finish(self, turn: Turn, now: float) -> None:
         """Take note of a device's last page."""
-        self._take_page(turn, 0)
+        self._take_page(turn, 0, now)
         turn.phase = Phase.DONE
 
     def try_again(self, turn: Turn, reason: str, now: float) -> int | None:
         """Take note of a call without a result; return how many there were, or None when the device was given up."""
-        self._take_response()
+        self._take_answer(turn, now)
         turn.attempts += 1
         if turn.attempts >= self._max_attempts:
             self._fail(turn, f"{reason}; given up after {turn.attempts} attempts")
@@ -186,30 +184,53 @@ class Schedule:
         self._wait(turn, now)
         return turn.attempts
 
-    def lock_out(self, turn: Turn, reason: str, seconds: float | None, now: float, *, account: bool) -> float | None:
-        """Take note of a 429; return for how many seconds it is heeded, or None when the device was given up."""
+    def lock_out(
+        self, turn: Turn, reason: str, seconds: float | None, now: float, *, account: bool
+    ) -> LockOut | list[Turn]:
+        """Take note of a 429; return what waits now, or which devices were given up: this one or all that waited."""
         self._take_response()
-        shortest, longest = min(SHORTEST_LOCK_OUT, self._window), LONGEST_WAIT * self._window
-        bounded = min(max(self._window if seconds is None else seconds, shortest), longest)
-        if account:
-            self._limits.lock_account(now + bounded)
-        else:
-            self._limits.lock_device(turn.device_sn, now + bounded)
-        turn.lock_outs += 1
-        if turn.lock_outs >= LOCK_OUTS_IN_A_ROW:
-            self._fail(turn, f"{reason}; locked out {turn.lock_outs} times in a row")
-            return None
+        lock_out = self._refusals.refused(turn, seconds, now, account=account)
         self._wait(turn, now)
-        return bounded
+        if self._refusals.is_hopeless_for_all(turn):
+            given_up = list(self._waiting)
+        elif self._refusals.is_hopeless(turn):
+            given_up = [turn]
+        else:
+            return lock_out
+        for one in given_up:
+            self._fail(one, self._refusals.in_words(one, reason))
+        return given_up
 
-    def give_up(self, turn: Turn, reason: str) -> None:
+    def give_up(self, turn: Turn, reason: str, now: float) -> None:
         """Take note of a response that ends a device's run."""
-        self._take_response()
+        self._take_answer(turn, now)
         self._fail(turn, reason)
 
     def close(self) -> None:
         """Send nothing any more."""
         self.closed = True
+
+    def _choose(self, now: float) -> Turn | float:
+        """Return the device to call now; or, when none may be called, the moment from which one may."""
+        chosen: Turn | None = None
+        earliest = math.inf
+        for turn in self._candidates():
+            may_go_at = max(turn.not_before, self._limits.device_free_at(turn.device_sn))
+            if may_go_at > now:
+                earliest = min(earliest, may_go_at)
+            elif chosen is None or turn.calls_left > chosen.calls_left:
+                chosen = turn
+        return earliest if chosen is None else chosen
+
+    def _candidates(self) -> Iterable[Turn]:
+        """Return the devices that wait; with care, only those that were refused least as the first after a lock-out.
+
+        A device that another program uses would otherwise lock the account again and again: it is often free first.
+        """
+        if not self._refusals.is_careful:
+            return self._waiting
+        fewest = min(turn.refused_as_first for turn in self._waiting)
+        return [turn for turn in self._waiting if turn.refused_as_first == fewest]
 
     def _head_start_until(self) -> float:
         if self._responded or self._first_sent_at is None:
@@ -218,6 +239,7 @@ class Schedule:
 
     def _send(self, turn: Turn, now: float) -> None:
         del self._waiting[turn]
+        self._refusals.sent(turn)
         self._calls += 1
         if self._first_sent_at is None:
             self._first_sent_at = now
@@ -226,11 +248,16 @@ class Schedule:
         turn.calls += 1
         turn.waited += now - turn.ready_since
 
-    def _take_page(self, turn: Turn, calls_left: float) -> None:
-        self._take_response()
+    def _take_page(self, turn: Turn, calls_left: float, now: float) -> None:
+        self._take_answer(turn, now)
         turn.calls_left = calls_left
-        turn.attempts = turn.lock_outs = 0
+        turn.attempts = 0
         turn.delays = None
+
+    def _take_answer(self, turn: Turn, now: float) -> None:
+        """Take anything but a 429."""
+        self._take_response()
+        self._refusals.answered(turn, now)
 
     def _take_response(self) -> None:
         self._calls -= 1
@@ -242,5 +269,6 @@ class Schedule:
         self._waiting[turn] = None
 
     def _fail(self, turn: Turn, reason: str) -> None:
+        self._waiting.pop(turn, None)
         turn.phase = Phase.FAILED
         turn.failure = reason

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tap_zentra.calls.refusals import LockOut
 from tap_zentra.calls.schedule import HEAD_START, Schedule, Turn
 from tap_zentra.v4.api import call_limits
 
@@ -55,6 +56,27 @@ def refuses(simulation: Simulation, turn: Turn) -> None:
     simulation.give_up(turn, "404 Not Found")
 
 
+class SharedLimit:
+    """A limit of the account that is told in the words of a device's; calls that it refuses do not count."""
+
+    def __init__(self, limit: int) -> None:
+        """Start with nothing called; so many calls are allowed in any window."""
+        self._limit = limit
+        self._calls: list[float] = []
+
+    def __call__(self, simulation: Simulation, turn: Turn) -> None:
+        """Answer with a page, or with a 429."""
+        seconds = self._free_in(simulation.now)
+        if seconds > 0:
+            simulation.lock_out(turn, math.ceil(seconds), account=False)
+        else:
+            self._calls.append(simulation.now)
+            brings_page(simulation, turn)
+
+    def _free_in(self, now: float) -> float:
+        return self._calls[-self._limit] + WINDOW - now if len(self._calls) >= self._limit else 0.0
+
+
 def locks_out(seconds: float | None, *, account: bool = False) -> Answer:
     """Answer with a 429."""
     return lambda simulation, turn: simulation.lock_out(turn, seconds, account=account)
@@ -99,7 +121,9 @@ class Simulation:
         left: Pages that each device still has.
         sent: When each call went out, and to which device; in the order of their answers.
         asked: Serial numbers in the order in which the schedule chose them.
-        heeded: For how long each lock-out was heeded; None: the device was given up.
+        refused: When each 429 came, and to which device.
+        lock_outs: What each 429 made wait; None: devices were given up.
+        now: The moment.
     """
 
     def __init__(self, world: World) -> None:
@@ -116,9 +140,10 @@ class Simulation:
         )
         self.sent: list[tuple[float, str]] = []
         self.asked: list[str] = []
-        self.heeded: list[float | None] = []
-        self._answers = {device_sn: iter(answers) for device_sn, answers in world.answers.items()}
-        self._now = 0.0
+        self.refused: list[tuple[float, str]] = []
+        self.lock_outs: list[LockOut | None] = []
+        self.now = 0.0
+        self._troubles = {device_sn: iter(answers) for device_sn, answers in world.answers.items()}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
         self._alone_until: float | None = None
@@ -127,27 +152,29 @@ class Simulation:
         self._not_before: dict[str, float] = {}
         self._locked_until: dict[str | None, float] = {}
         self._delay = 0.0
+        self._before_lock: set[str] = set()
+        self._answers = math.inf
 
     def run(self) -> Simulation:
         """Let the schedule call until nothing is left to call for, and require that it calls whom and when it may."""
         while not self.schedule.finished:
             may_be_called = self._who_may_be_called()
-            decision = self.schedule.next_call(self._now)
+            decision = self.schedule.next_call(self.now)
             if isinstance(decision, Turn):
                 assert decision.device_sn in may_be_called
                 self._call(decision)
                 continue
             assert may_be_called == []
             later = math.inf if decision is None else decision
-            assert later > self._now
+            assert later > self.now
             if self._events and self._events[0][0] <= later:
-                self._now, _, happen = heapq.heappop(self._events)
+                self.now, _, happen = heapq.heappop(self._events)
                 happen()
             else:
                 assert math.isfinite(later)
-                self._now = later - 1e-6
+                self.now = later - 1e-6
                 assert self._who_may_be_called() == []
-                self._now = later
+                self.now = later
             assert next(self._number) < MOST_EVENTS
         return self
 
@@ -159,54 +186,63 @@ class Simulation:
         """Bring a page."""
         left = self.left[turn.device_sn]
         if left:
-            self.schedule.go_on(turn, left, self._now)
+            self.schedule.go_on(turn, left, self.now)
         else:
-            self.schedule.finish(turn)
+            self.schedule.finish(turn, self.now)
             self._ended.add(turn.device_sn)
 
     def try_again(self, turn: Turn, reason: str) -> None:
         """Bring nothing."""
-        if self.schedule.try_again(turn, reason, self._now) is None:
+        if self.schedule.try_again(turn, reason, self.now) is None:
             self._ended.add(turn.device_sn)
         else:
-            self._not_before[turn.device_sn] = self._now + self._delay
+            self._not_before[turn.device_sn] = self.now + self._delay
 
     def give_up(self, turn: Turn, reason: str) -> None:
         """Bring what ends the device's run."""
-        self.schedule.give_up(turn, reason)
+        self.schedule.give_up(turn, reason, self.now)
         self._ended.add(turn.device_sn)
 
     def lock_out(self, turn: Turn, seconds: float | None, *, account: bool) -> None:
         """Bring a 429."""
-        heeded = self.schedule.lock_out(turn, "Too many calls.", seconds, self._now, account=account)
-        self.heeded.append(heeded)
-        if heeded is None:
-            self._ended.add(turn.device_sn)
+        self.refused.append((self.now, turn.device_sn))
+        result = self.schedule.lock_out(turn, "Too many calls.", seconds, self.now, account=account)
+        self.lock_outs.append(result if isinstance(result, LockOut) else None)
+        if not isinstance(result, LockOut):
+            self._ended.update(one.device_sn for one in result)
             return
-        locked = None if account else turn.device_sn
-        self._locked_until[locked] = max(self._locked_until.get(locked, 0.0), self._now + heeded)
+        if result.account:
+            self._before_lock = set(self._under_way)
+            self._answers = 0
+        locked = None if result.account else turn.device_sn
+        self._locked_until[locked] = max(self._locked_until.get(locked, 0.0), self.now + result.seconds)
 
     def _at(self, moment: float, happen: Callable[[], None]) -> None:
         heapq.heappush(self._events, (moment, next(self._number), happen))
 
     def _call(self, turn: Turn) -> None:
         if self._alone_until is None:
-            self._alone_until = self._now + HEAD_START
+            self._alone_until = self.now + HEAD_START
         self.asked.append(turn.device_sn)
-        self._under_way[turn.device_sn] = self._now
-        sent_at = self._now + self.world.connection()
+        self._under_way[turn.device_sn] = self.now
+        sent_at = self.now + self.world.connection()
         self._at(sent_at, lambda: self._goes_out(turn))
         self._at(sent_at + self.world.latency(), lambda: self._answer(turn))
 
     def _goes_out(self, turn: Turn) -> None:
-        self.schedule.sent(turn, self._now)
-        self._under_way[turn.device_sn] = self._now
+        self.schedule.sent(turn, self.now)
+        self._under_way[turn.device_sn] = self.now
 
     def _answer(self, turn: Turn) -> None:
         self.sent.append((self._under_way.pop(turn.device_sn), turn.device_sn))
         self._alone_until = -math.inf
-        answer = next(self._answers.get(turn.device_sn, iter(())), None) or self.world.later_answers()
+        refused = len(self.refused)
+        is_recent = turn.device_sn not in self._before_lock
+        self._before_lock.discard(turn.device_sn)
+        answer = next(self._troubles.get(turn.device_sn, iter(())), None) or self.world.later_answers()
         answer(self, turn)
+        if is_recent and len(self.refused) == refused:
+            self._answers += 1
 
     def _jitter(self, most: float) -> float:
         self._delay = self.world.jitter(most)
@@ -217,21 +253,25 @@ class Simulation:
         calls = [(moment, device_sn) for device_sn, moment in self._under_way.items()] + self.sent
         if len(self._under_way) >= self.world.max_calls or not self._free(calls, None, self.world.user_limit):
             return []
-        if self._alone_until is not None and self._now < self._alone_until:
+        if len(self._under_way.keys() - self._before_lock) >= max(1, self._answers):
             return []
+        if self._alone_until is not None and self.now < self._alone_until:
+            return []
+        waiting = self.left.keys() - self._under_way.keys() - self._ended
+        if self._answers < self.world.max_calls + 2:  # with care
+            behind = {turn.device_sn: turn.refused_as_first for turn in self.schedule.turns}
+            waiting = {device_sn for device_sn in waiting if behind[device_sn] == min(map(behind.__getitem__, waiting))}
         return [
             device_sn
-            for device_sn in self.left
-            if device_sn not in self._under_way
-            and device_sn not in self._ended
-            and self._not_before.get(device_sn, 0.0) <= self._now
+            for device_sn in waiting
+            if self._not_before.get(device_sn, 0.0) <= self.now
             and self._free(calls, device_sn, self.world.device_limit)
         ]
 
     def _free(self, calls: list[tuple[float, str]], device_sn: str | None, limit: int) -> bool:
-        if self._locked_until.get(device_sn, 0.0) > self._now:
+        if self._locked_until.get(device_sn, 0.0) > self.now:
             return False
-        return sum(moment + SPAN > self._now for moment, called in calls if device_sn in {None, called}) < limit
+        return sum(moment + SPAN > self.now for moment, called in calls if device_sn in {None, called}) < limit
 
 
 def require_limits(simulation: Simulation) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import logging
 import threading
@@ -13,6 +15,7 @@ import pytest
 
 from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError, TransientError
 from tap_zentra.calls.fleet import Fleet
+from tap_zentra.calls.refusals import SHARED, Refusals
 from tap_zentra.calls.schedule import Phase, Schedule, Turn
 from tap_zentra.settings import read_settings
 from tap_zentra.singer.bookmarks import Bookmark
@@ -292,12 +295,6 @@ def _without_mrid() -> bytes:
             1,
             id="contradiction",
         ),
-        pytest.param(
-            [LockedOutError("Too many calls.", seconds=0)] * 20,
-            "Too many calls.; locked out 20 times in a row",
-            20,
-            id="locked out for ever",
-        ),
     ],
 )
 def test_a_device_that_fails_stops_no_other(
@@ -338,6 +335,73 @@ def test_a_lock_out_is_the_devices_or_the_accounts(
 
     assert _read(fleet) == {"z6-1": [1, 2, 3, 4, 5]}
     assert _messages(caplog, logging.WARNING) == [f"z6-1: {who} is locked out for 1e-06 s: Too many calls."]
+
+
+def test_a_limit_that_is_shared_is_explained_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Three devices are refused in the words of their own limit; the line of the third says what that means."""
+    troubles: dict[str, list[bytes | Exception]] = {
+        f"z6_{number}": [LockedOutError("Too many calls.", seconds=0)] for number in (1, 2, 3)
+    }
+    service = _Service({"z6-1": 5, "z6-2": 5, "z6-3": 5}, **troubles)
+    fleet = _fleet(list(service.newest), service.fetch, threads=1)
+
+    assert {device_sn: len(mrids) for device_sn, mrids in _read(fleet).items()} == service.newest
+    assert _messages(caplog, logging.WARNING) == [
+        "z6-1: the device is locked out for 1e-06 s: Too many calls.",
+        "z6-2: the device is locked out for 1e-06 s: Too many calls.",
+        f"z6-3: the account is locked out for 1e-06 s: Too many calls. ({SHARED})",
+    ]
+    assert SHARED == (
+        "three devices in a row were refused although none had used its own limit: the limit is shared with other "
+        "programs, or is the account's"
+    )
+
+
+def test_refusals_that_change_nothing_are_not_told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the account waits, calls that were sent before it was locked are refused too: its own line is enough."""
+    refused = Refusals.refused
+    monkeypatch.setattr(
+        Refusals, "refused", lambda *args, **options: dataclasses.replace(refused(*args, **options), is_news=False)
+    )
+    service = _Service({"z6-1": 5}, z6_1=[LockedOutError("Too many calls.", seconds=0)])
+
+    assert len(_read(_fleet(["z6-1"], service.fetch))["z6-1"]) == 5
+    assert _messages(caplog, logging.WARNING) == []
+
+
+def test_a_device_that_is_refused_for_ever_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """The others are read, and the run ends."""
+    service = _Service({"z6-1": 5, "z6-2": 25}, z6_1=[LockedOutError("Too many calls.", seconds=0)] * 1000)
+    windows = itertools.count()
+    fleet = _fleet(list(service.newest), service.fetch, clock=lambda: next(windows) * WINDOW)
+
+    assert _read(fleet) == {"z6-1": [], "z6-2": list(range(1, 26))}
+
+    (failure,) = _messages(caplog, logging.ERROR)
+
+    assert failure == f"z6-1 failed: {fleet.turns[0].failure}"
+    assert fleet.turns[1].phase is Phase.DONE
+
+
+def test_a_service_that_refuses_everything_fails_all_in_two_lines(caplog: pytest.LogCaptureFixture) -> None:
+    """One for all, one for the device that was refused last; each device has its own reason for the summary."""
+    refusals: list[bytes | Exception] = [LockedOutError("Too many calls.", seconds=0)] * 1000
+    service = _Service({"z6-1": 5, "z6-2": 5, "z6-3": 5}, z6_1=refusals[:], z6_2=refusals[:], z6_3=refusals[:])
+    windows = itertools.count()
+    fleet = _fleet(list(service.newest), service.fetch, threads=1, clock=lambda: next(windows) * WINDOW)
+
+    assert _read(fleet) == {"z6-1": [], "z6-2": [], "z6-3": []}
+
+    ends = _end(fleet)
+    all_fail, fails = _messages(caplog, logging.ERROR)
+    silence = "times in a row, and the service has refused every call for 2e-05 s"
+
+    assert {phase for phase, _ in ends.values()} == {Phase.FAILED}
+    assert all(str(failure).endswith(silence) for _, failure in ends.values())
+    assert fails in {f"{device_sn} failed: {failure}" for device_sn, (_, failure) in ends.items()}
+    assert all_fail == "the service refuses every call: the 3 devices that wait are given up"
 
 
 def test_an_error_of_a_call_that_is_none_of_the_kinds_fails_its_device() -> None:

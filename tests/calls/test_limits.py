@@ -132,8 +132,16 @@ def test_a_locked_account_waits() -> None:
     limits = _limits()
     limits.lock_account(41.0)
 
-    assert limits.account_free_at() == 41
+    assert limits.account_free_at() == limits.account_locked_until() == 41
     assert limits.device_free_at("z6-1") == -math.inf
+
+
+def test_a_full_account_is_not_locked() -> None:
+    """Only the service locks it out; its own window is another matter."""
+    limits = _limits(user_limit=1)
+    assert limits.take("z6-1", 5.0)
+
+    assert limits.account_locked_until() == -math.inf
 
 
 @pytest.mark.parametrize("untils", [(41.0, 50.0), (50.0, 41.0)])

@@ -184,19 +184,16 @@ HEADERS = {
 DETAILS = ("", "Lock out expires in 0 seconds.", "Lock out expires in 99999 seconds.", "Wait!")
 
 
-def test_lock_outs_of_every_form_are_waited_for(emulate: Emulate, tap: Tap) -> None:
+@pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
+def test_lock_outs_of_every_form_are_waited_for(headers: dict[str, str], emulate: Emulate, tap: Tap) -> None:
     """Whatever header and text say, the wait is bounded, nothing is lost, and it is no failed attempt."""
-    lock_outs = [
-        Response(429, json.dumps({"detail": detail}).encode(), headers=headers)
-        for headers in HEADERS.values()
-        for detail in DETAILS
-    ]
+    lock_outs = [Response(429, json.dumps({"detail": detail}).encode(), headers=headers) for detail in DETAILS]
     devices = [Device(f"z6-{number:05}", records=5) for number in range(len(lock_outs))]
     emulator = emulate(*devices, device_limit=50)
     for device, lock_out in zip(devices, lock_outs, strict=True):
         emulator.fail(Fault(lambda _, lock_out=lock_out: lock_out, device.device_sn, 3))  # type: ignore[misc]
 
-    run = tap.sync(emulator, max_attempts=1, call_limit_window=0.05)
+    run = tap.sync(emulator, max_attempts=1, call_limit_window=0.02)
 
     assert run.exit_code == 0, run.stderr
     assert run.all_rows == held(emulator)
@@ -222,7 +219,7 @@ def test_a_device_that_is_locked_out_for_ever_is_named(emulate: Emulate, tap: Ta
     run = tap.sync(emulator, call_limit_window=0.02)
 
     assert run.exit_code == 1
-    assert "locked out 20 times in a row" in run.stderr.splitlines()[-1]
+    assert re.search(r"locked out \d+ times in a row", run.stderr.splitlines()[-1])
     assert run.rows == {"z6-00002": held(emulator, "z6-00002")}
 
 
