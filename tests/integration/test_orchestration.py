@@ -54,6 +54,8 @@ def test_two_accounts_are_loaded_side_by_side(
     variables = {
         **_settings("ZENTRA_NORTH", north),
         **_settings("ZENTRA_SOUTH", south),
+        # Without look-back each record is sent once, so that what is asked for can be counted.
+        "ZENTRA_NORTH_MRID_LOOKBACK": "0",
         "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema,
         "DAGSTER_HOME": str(scaled.folder / "dagster"),
         "PATH": os.pathsep.join((str(environments.programs(DAGSTER)), str(PROGRAMS), os.environ["PATH"])),

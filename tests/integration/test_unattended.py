@@ -97,7 +97,13 @@ def secrets(warehouse: Warehouse, emulator: Emulator) -> dict[str, str]:
 def _variables(emulator: Emulator, postgres: Postgres, *more: str) -> dict[str, str]:
     there = {name: value for name, value in emulator.environment.items() if name != "TAP_ZENTRA_AUTH_TOKEN"}
     devices = ",".join((*emulator.device_sns, *more))
-    return there | {"TAP_ZENTRA_DEVICE_SNS": devices, "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
+    return {
+        **there,
+        "TAP_ZENTRA_DEVICE_SNS": devices,
+        # Without look-back each record is sent once, so that what a run asks for can be counted.
+        "TAP_ZENTRA_MRID_LOOKBACK": "0",
+        "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema,
+    }
 
 
 def _sent(emulator: Emulator) -> int:
@@ -172,7 +178,7 @@ def test_a_schedule_that_runs_twice_within_a_minute_waits_and_succeeds(
 
     The lock-outs are ordered from the emulator, so that they end before the second run gives up.
     """
-    schema = {"TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
+    schema = {"TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema, "TAP_ZENTRA_MRID_LOOKBACK": "0"}
     first = project.sync(emulator, "schedule", "run", "hourly-readings", **schema)
     assert first.exit_code == 0, first.log
 
