@@ -31,6 +31,16 @@ WINDOW = 0.1
 HOUR = 3600.0
 """A window that no run can wait for: a call that it forbids is made only after `let_window_pass`."""
 
+UNKNOWN: dict[str, dict[str, Any]] = {
+    "as far as it is known": {},
+    "it sorts by time, and repeats readings": {"sorting": "time", "duplicates": True},
+    "it ignores sort_by, and pages are ranges of ids": {"sorting": "descending", "pages": "ids"},
+    "pages end after three weeks, and values come late": {"page_days": 21, "late_values": "absent"},
+    "nulls are filled later, and entries come in any order": {"late_values": "null", "entry_order": "shuffled"},
+    "optional fields have odd forms": {"odd_fields": True},
+}
+"""What nobody outside METER knows of the service: options of the emulator, a set for each of some services."""
+
 Key = tuple[Any, ...]
 Rows = dict[Key, dict[str, Any]]
 
@@ -100,7 +110,7 @@ def by_key(records: Iterable[dict[str, Any]]) -> Rows:
 def held(emulator: Emulator, *device_sns: str) -> Rows:
     """Return the readings that an emulator holds, of some devices or of all, as the tap should emit them."""
     readings = [row for device_sn in device_sns or emulator.device_sns for row in emulator.readings(device_sn)]
-    return by_key({**row, "extra": None} for row in readings)
+    return by_key({"extra": None, **row} for row in readings)
 
 
 @contextlib.contextmanager

@@ -106,6 +106,9 @@ class _Response:
         """Whether the service may have more of what was asked for: the page is full, or short of the newest record."""
         if self.asked.end_mrid is not None and self.highest >= self.asked.end_mrid:
             return False
+        if self.order is Order.OTHER and self.asked.end_mrid is None:
+            # The newest ones, and maybe of ids that don't all exist: only what fits on a page is there as a whole.
+            return self.asked.start_mrid is None or self.max_mrid - self.asked.start_mrid >= self.page_size
         return len(self.timestamps_by_mrid) >= self.page_size or self.highest < self.max_mrid
 
 

@@ -19,7 +19,7 @@ import pytest
 from tap_zentra.emulator import Device, Emulator, Fault, Request, Response, fleet
 from tap_zentra.emulator.faults import KINDS, PASSING_KINDS
 from tests.in_process import sync
-from tests.support import HOUR, PATIENCE, TAP, TOKEN, Run, Tap, bookmarks, environment, held
+from tests.support import HOUR, PATIENCE, TAP, TOKEN, UNKNOWN, Run, Tap, bookmarks, environment, held
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,9 +139,10 @@ def mixed_faults(emulator: Emulator, tap: Tap, **settings: object) -> None:
     raise AssertionError("20 runs were not enough")
 
 
-def test_mixed_faults_lose_nothing(emulate: Emulate, tap: Tap) -> None:
-    """A fifth of all calls fail in one way or another, over 75 pages."""
-    options = {"fault_rate": 0.2, "fault_kinds": PASSING_KINDS, "user_limit": 100}
+@pytest.mark.parametrize("unknown", UNKNOWN.values(), ids=UNKNOWN)
+def test_mixed_faults_lose_nothing(unknown: dict[str, Any], emulate: Emulate, tap: Tap) -> None:
+    """A fifth of all calls fail in one way or another, over 75 pages, whatever the service is like."""
+    options = {"fault_rate": 0.2, "fault_kinds": PASSING_KINDS, "user_limit": 100, **unknown}
     emulator = emulate(*(replace(device, sensors=device.sensors[-2:]) for device in fleet(15, records=95)), **options)
 
     mixed_faults(emulator, tap)
