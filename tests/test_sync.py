@@ -14,7 +14,7 @@ import pytest
 from tap_zentra.emulator import Device, Emulator, Fault, Request, Response
 from tap_zentra.emulator.sensors import PROFILE_STATION
 from tests.in_process import sync
-from tests.support import bookmarks, by_key, held
+from tests.support import UNKNOWN, bookmarks, by_key, held
 
 Emulate = Callable[..., Emulator]
 
@@ -28,6 +28,11 @@ class Fleet:
     devices: list[Device]
     options: dict[str, Any] = field(default_factory=dict)
 
+
+_MIXED = [
+    Device("z6-00001", records=130, sensors=PROFILE_STATION),
+    Device("z6-00002", records=60, units_changed_at=35, skip_every=5),
+]
 
 FLEETS = {
     "one device": Fleet([Device("z6-00001", records=130)]),
@@ -46,7 +51,17 @@ FLEETS = {
     "a unit change": Fleet([Device("z6-00001", records=90, units_changed_at=35)]),
     "null and NaN": Fleet([Device("z6-00001", records=90, error_rate=0.2)]),
     "a device without records": Fleet([Device("z6-00001", records=0), Device("z6-00002", records=5)]),
-}
+    "mrids that are never used": Fleet([Device("z6-00001", records=130, skip_every=7)]),
+    "a clock that was unset, and one that was ahead": Fleet(
+        [Device("z6-00001", records=130, clock=((40, 45, -500_000_000), (90, 90, 1_262_304_000)))]
+    ),
+    "a clock that was put back by minutes, sorted by time": Fleet(
+        [Device("z6-00001", records=130, clock=((78, 10_000, -1500),))], {"sorting": "time"}
+    ),
+    "three weeks of silence, pages that end at a date": Fleet(
+        [Device("z6-00001", records=130, silences=((60, 30 * 86_400),))], {"page_days": 21}
+    ),
+} | {f"a service of which {what}": Fleet(_MIXED, options) for what, options in UNKNOWN.items()}
 
 
 @pytest.mark.parametrize("fleet", FLEETS.values(), ids=FLEETS)
@@ -198,3 +213,28 @@ def test_a_state_of_0_1_0_goes_on_without_writing_anything_again(emulate: Emulat
     assert by_key(first.records + second.records) == held(emulator)
     assert third.records == []
     assert third.state == second.state
+
+
+@pytest.mark.parametrize("late_values", ["absent", "null"])
+def test_values_that_come_late_arrive_with_the_next_sync(late_values: str, emulate: Emulate) -> None:
+    """A newest record that was not complete is written once more, whole, and no other record is."""
+    emulator = emulate(Device("z6-00001", records=60, sensors=PROFILE_STATION), late_values=late_values)
+    first = sync(emulator)
+    emulator.grow(1)
+
+    second = sync(emulator, state=first.state)
+    third = sync(emulator, state=second.state)
+
+    assert by_key(first.records) | by_key(second.records) == held(emulator)
+    assert {record["mrid"] for record in second.records} == {60, 61}
+    assert third.records == []
+
+
+def test_a_first_sync_keeps_what_a_wrong_clock_has_stamped_before_start_date(emulate: Emulate) -> None:
+    """Behind the first record that counts, everything arrives, and the bookmark moves past nothing that did not."""
+    emulator = emulate(Device("z6-00001", records=200, clock=((124, 126, -500_000_000),)))
+
+    run = sync(emulator, page_size=PAGE_SIZE, start_date="2026-01-02T00:00:00Z")
+
+    assert run.exit_code == 0
+    assert by_key(run.records) == {key: row for key, row in held(emulator).items() if row["mrid"] >= 97}

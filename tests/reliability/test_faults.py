@@ -117,6 +117,17 @@ def test_a_token_that_is_taken_back_in_the_middle_ends_the_run(emulate: Emulate,
     assert "check auth_token" in run.stderr.splitlines()[-1]
 
 
+def test_a_limit_that_all_share_fails_no_device(emulate: Emulate, tap: Tap) -> None:
+    """An account that may call twice in a window, told in the words of the device's limit: refused, and read whole."""
+    emulator = emulate(*fleet(8, records=30), user_limit=2, limit_words="device", meets_limit=True)
+
+    run = tap.sync(emulator, page_size=20, user_call_limit=60)
+
+    assert run.exit_code == 0, run.stderr
+    assert run.all_rows == held(emulator)
+    assert "the limit is shared with other programs, or is the account's" in run.stderr
+
+
 def mixed_faults(emulator: Emulator, tap: Tap, **settings: object) -> None:
     """Sync under mixed faults until exit code 0, as a schedule would.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -78,3 +79,40 @@ def test_a_device_that_counts_backwards_is_named(emulate: Emulate, tap: Tap) -> 
     assert warnings(first) == []
     assert warnings(second)[-1] == "1 devices whose newest mrid went backwards: z6-00002 (behind mrid 10)"
     assert re.search(r"z6-00002: its newest record is mrid 3, but mrid 10 has been read before", second.stderr)
+
+
+def test_a_clock_that_is_ahead_makes_no_device_look_fresh(emulate: Emulate, tap: Tap) -> None:
+    """A reading of the year 2066 is loaded and named once; the device is as old as its last reading of the past."""
+    one = device("z6-00001", hours_ago=72)
+    emulator = emulate(replace(one, clock=((9, 9, 1_262_304_000),)))
+    first = tap.sync(emulator)
+    second = tap.sync(emulator, state=first.state)
+
+    assert {record["mrid"] for record in first.records} == set(range(1, 11))
+    ahead = re.compile(r"1 devices whose clock is ahead: z6-00001 \(a reading is stamped 20[56]\d-.*\)")
+    assert [bool(ahead.fullmatch(warning)) for warning in warnings(first)] == [False, True]
+    assert [warning.partition(",")[0] for warning in warnings(second)] == ["1 devices are silent"]
+
+
+def test_a_clock_that_is_ahead_keeps_nothing_away_from_end_date(emulate: Emulate, tap: Tap) -> None:
+    """What comes behind such a reading is not later than `end_date` for that."""
+    emulator = emulate(replace(device("z6-00001", hours_ago=72), clock=((5, 5, 1_262_304_000),)))
+
+    run = tap.sync(emulator, end_date=(datetime.now(UTC) - timedelta(hours=24)).isoformat())
+
+    assert {record["mrid"] for record in run.records} == set(range(1, 11))
+
+
+def test_holes_in_the_mrids_are_no_gap_and_time_without_readings_is(emulate: Emulate, tap: Tap) -> None:
+    """2000 records over 2077 mrids are normal; an hour and more without a reading is told, and changes no outcome."""
+    whole = device("z6-00001", hours_ago=1)
+    silent = replace(device("z6-00002", hours_ago=10), silences=((5, 4 * 3600), (8, 2 * 3600)))
+    emulator = emulate(replace(whole, skip_every=3), silent)
+
+    run = tap.sync(emulator)
+
+    assert run.exit_code == 0
+    assert warnings(run) == []
+    row = next(line for line in run.stderr.splitlines() if "z6-00002  current" in line)
+    assert "2, longest 4.2 h" in row
+    assert "longest" not in next(line for line in run.stderr.splitlines() if "z6-00001  current" in line)
