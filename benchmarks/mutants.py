@@ -28,10 +28,8 @@ NOTICED = {"killed", "timeout"}
 EQUIVALENT = {
     ("MridPaginator.__init__", "self._started_over = None"): "only its truth is asked for",
     ("MridPaginator.__init__", "self._doubts_date = None"): "only its truth is asked for",
-    (
-        "MridPaginator._page",
-        "first_new = lowest if self.bookmark is None else max(asked.start_mrid or 1, self.bookmark + 1)",
-    ): "a bookmark is at least 0, so the other number is at least 1",
+    ("_digest", 'digest.update(b"XX%d:XX" % position + contents[position])'): "still all that there is, in one order",
+    ("_repeats", "return len({reading.mrid for reading in readings}) <= len(readings)"): "the slow way finds the same",
     ("Schedule.__init__", "self.closed = None"): "only its truth is asked for",
     ("Schedule.__init__", "self._responded = None"): "only its truth is asked for",
     ("Schedule._wait", 'self._waiting[turn] = ""'): "a dictionary as an ordered set: only its keys are used",

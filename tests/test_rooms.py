@@ -24,7 +24,8 @@ MAY_IMPORT = {
 """Each room and the rooms, or modules, that it may import; imports run one way."""
 
 PURE = (
-    *("calls.limits", "calls.refusals", "calls.schedule", "settings", "singer.bookmarks"),
+    *("calls.limits", "calls.refusals", "calls.schedule", "settings"),
+    *("singer.bookmarks", "singer.moments", "singer.overlap", "v4.places"),
     *("v4.pagination", "v4.responses"),
 )
 """Modules that know neither the network nor the real clock."""

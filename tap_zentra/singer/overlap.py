@@ -40,15 +40,16 @@ class Overlap:
             state: What `as_state` returned when the bookmark was set. Of another form, or None: there are no
                 digests yet, so nothing counts as changed.
         """
-        self._bookmark = bookmark
+        self._bookmark = -1 if bookmark is None else bookmark
         self._reach = reach
-        self._state, first = _checked(state)
+        self._state = _checked(state, self._bookmark)
         self.start: int | None = None
         if bookmark is not None and reach > 0:
+            first = 0 if self._state is None else self._state["from"]
             self.start = max(0, bookmark + 1 - reach, first)
-        self._first_read = self.start if self._state is not None else None
+        self._first_read: int | None = None
         self._contents: dict[int, bytes] = {}
-        self._settled_below = bookmark + 1 if self.start is None and bookmark is not None else self.start
+        self._open_from = self.start
 
     @property
     def has_digests(self) -> bool:
@@ -61,7 +62,7 @@ class Overlap:
 
     def is_old(self, position: int) -> bool:
         """Return whether a position was read by an earlier sync."""
-        return self._bookmark is not None and position <= self._bookmark
+        return position <= self._bookmark
 
     def note(self, contents: Mapping[int, bytes]) -> None:
         """Take note of what records hold: position -> content."""
@@ -71,7 +72,7 @@ class Overlap:
 
     def is_open(self, position: int) -> bool:
         """Return whether a position's group has not been read to its end yet."""
-        return self.is_old(position) and self._settled_below is not None and position >= self._settled_below
+        return self.is_old(position) and self._open_from is not None and position >= self._open_from
 
     def settle(self, below: int) -> set[int]:
         """Return the positions that have changed, of all groups that have now been read to their end.
@@ -80,24 +81,24 @@ class Overlap:
             below: Everything below this position has been read.
         """
         changed: set[int] = set()
-        if self._bookmark is None or self._settled_below is None:
+        if self._open_from is None:
             return changed
         for first, last, digest in self._known_groups():
-            if first >= self._settled_below and last < below:
+            if first >= self._open_from and last < below:
                 positions = [position for position in self._contents if first <= position <= last]
                 if _digest(self._contents, positions) != digest:
                     changed.update(positions)
-                self._settled_below = last + 1
+                self._open_from = last + 1
         if below > self._bookmark:
-            self._settled_below = self._bookmark + 1
+            self._open_from = None
         return changed
 
     def as_state(self, bookmark: int) -> dict[str, Any] | None:
         """Return what the state keeps beside a bookmark: where the digests begin, and the digests, finest first."""
-        if self._reach == 0 or self._first_read is None:
-            return None
         if self.is_open(bookmark):  # not all has been read again yet
             return self._state
+        if self._first_read is None:
+            return None
         first = max(self._first_read, bookmark + 1 - self._reach)
         self._contents = {
             position: content
@@ -112,9 +113,9 @@ class Overlap:
 
     def _known_groups(self) -> Iterator[tuple[int, int, str]]:
         """Yield the groups of which there are digests, in the order of positions: first, last, digest."""
-        if self._state is not None and self._bookmark is not None:
-            groups = list(_groups(self._state["from"], self._bookmark))
-            for (first, last), digest in reversed(list(zip(groups, self._state["digests"], strict=False))):
+        if self._state is not None:
+            groups = _groups(self._state["from"], self._bookmark)
+            for (first, last), digest in reversed(list(zip(groups, self._state["digests"], strict=True))):
                 yield first, last, digest
 
 
@@ -142,11 +143,11 @@ def _groups(first: int, bookmark: int) -> Iterator[tuple[int, int]]:
         last = low - 1
 
 
-def _checked(state: object) -> tuple[dict[str, Any] | None, int]:
-    """Return a state if it is of this form, and where its digests begin."""
+def _checked(state: object, bookmark: int) -> dict[str, Any] | None:
+    """Return a state if it is of this form, with a digest for each group up to the bookmark."""
     if not isinstance(state, dict):
-        return None, 0
+        return None
     first, digests = state.get("from"), state.get("digests")
     if not isinstance(first, int) or first < 0 or not isinstance(digests, list):
-        return None, 0
-    return state, first
+        return None
+    return state if len(digests) == len(list(_groups(first, bookmark))) else None

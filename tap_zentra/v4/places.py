@@ -189,7 +189,7 @@ def _without_repetitions(series: Iterable[Series], taken: Collection[int]) -> It
     """Yield series in which the same reading comes once; another one of the same record gets an index of its own."""
     met: dict[tuple[int, int, int], list[Any]] = {}
     free: dict[tuple[int, int], int] = {}
-    beyond = max(taken, default=0) + 1
+    beyond = max(taken) + 1
     for one in series:
         by_index: dict[int, list[Reading]] = {one.sub_sensor_index: []}
         for reading in one.readings:

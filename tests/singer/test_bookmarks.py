@@ -219,6 +219,16 @@ def test_two_bookmarks_that_differ_by_case_are_of_one_device() -> None:
 
 # The whole state
 
+
+@pytest.mark.parametrize(("given", "shown"), [("x" * 38, f'"{"x" * 38}"'), ("x" * 39, f'"{"x" * 39}…'), ({5}, '"{5}"')])
+def test_what_is_wrong_in_a_state_is_shown_shortly(given: object, shown: str) -> None:
+    """Whatever it is, on one line, with its end cut off."""
+    with pytest.raises(StateError) as caught:
+        read_state({"bookmarks": given})
+
+    assert f"bookmarks should be an object, not {shown};" in str(caught.value)
+
+
 A_STATE: dict[str, Any] = {"bookmarks": {"readings": {"partitions": [_partition("z6-1", 5)]}}}
 
 

@@ -55,3 +55,14 @@ def test_one_reading_says_nothing_of_what_is_usual() -> None:
     """Without an interval there is no gap to tell."""
     assert gaps([10**6], 0) == []
     assert gaps([], 0) == []
+    assert longest_usual_step([10**6]) == HOUR
+
+
+def test_two_readings_say_what_is_usual() -> None:
+    """The gap before them is one."""
+    assert gaps([100_000, 100_900], 0) == [100_000]
+
+
+def test_readings_of_one_moment_say_nothing_of_what_is_usual() -> None:
+    """A clock that stands still makes no device one that measures without end."""
+    assert longest_usual_step([0, 0, 0, 0, 7200]) == 3 * 7200

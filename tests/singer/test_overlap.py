@@ -79,7 +79,11 @@ def test_a_record_that_comes_late_or_goes_is_a_change(mrid: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "state", [None, [], {}, {"from": -1, "digests": []}, {"from": 5}, {"from": "5", "digests": []}, 7]
+    "state",
+    [
+        *(None, [], {}, 7, {"from": 5}, {"from": -1, "digests": []}, {"from": "5", "digests": []}),
+        *({"from": 299, "digests": ["x"]}, {"from": 299, "digests": ["x", "y", "z"]}),
+    ],
 )
 def test_without_digests_nothing_is_changed(state: object) -> None:
     """A state of 0.1.0 has none: they are made, and the next sync compares."""
@@ -102,6 +106,28 @@ def test_where_the_device_was_first_read_from_the_lookback_ends() -> None:
     assert Overlap(480, reach=200, state=overlap.as_state(480)).start == 281
 
 
+@pytest.mark.parametrize(("bookmark", "reach", "start"), [(300, 1, 300), (300, 200, 101), (5, 200, 0), (0, 1, 0)])
+def test_a_lookback_ends_at_the_bookmark_and_begins_so_many_before(bookmark: int, reach: int, start: int) -> None:
+    """At most at the very first position there may be."""
+    assert Overlap(bookmark, reach=reach).start == start
+
+
+def test_a_first_record_may_be_number_0() -> None:
+    """Digests from there on are digests."""
+    state = _after(_contents(0, 5), 5, 200)
+
+    assert _changed(state, 5, 200, _contents(0, 5, m0=b"late")) >= {0}
+
+
+def test_the_last_group_is_open_until_the_bookmark_was_read() -> None:
+    """Everything below it is not everything."""
+    overlap = Overlap(300, reach=200, state=_after(_contents(1, 300), 300, 200))
+    overlap.note(_contents(101, 299))
+    overlap.settle(300)
+
+    assert (overlap.is_open(299), overlap.is_open(300)) == (False, True)
+
+
 def test_a_first_sync_reads_nothing_again() -> None:
     """Nor does one without a look-back; neither calls anything old or open."""
     first, without = Overlap(None, reach=200), Overlap(300, reach=0)
@@ -119,7 +145,7 @@ def test_a_group_is_compared_when_it_was_read_to_its_end() -> None:
     overlap.note(_contents(101, 250, m250=b"late"))
 
     assert overlap.settle(251) == set()
-    assert (overlap.is_open(172), overlap.is_open(250), overlap.is_open(300)) == (False, True, True)
+    assert [overlap.is_open(position) for position in (172, 236, 237, 250, 300)] == [False, False, True, True, True]
     assert overlap.as_state(300) == state
 
     overlap.note(_contents(251, 310))

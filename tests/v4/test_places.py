@@ -216,6 +216,17 @@ def test_two_values_of_one_record_in_one_entry_are_both_kept() -> None:
     ]
 
 
+def test_each_value_of_a_record_in_one_entry_has_an_index_of_its_own() -> None:
+    """Counted for each record anew, one after the other."""
+    readings = [{"mrid": mrid, "value": value} for mrid in (1, 2) for value in (7, 8, 9)]
+    records = records_of(a_page({"Water Content": [an_entry(*readings)]}))
+
+    assert sorted((record["mrid"], record["sub_sensor_index"], record["value"]) for record in records) == [
+        *((1, 0, 7), (1, 1, 8), (1, 2, 9)),
+        *((2, 0, 7), (2, 1, 8), (2, 2, 9)),
+    ]
+
+
 def test_one_place_needs_no_state() -> None:
     """A device without a profile probe takes no room in the state."""
     places = Places()
