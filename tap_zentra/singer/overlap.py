@@ -46,15 +46,15 @@ class Overlap:
         self.start: int | None = None
         if bookmark is not None and reach > 0:
             first = 0 if self._state is None else self._state["from"]
-            self.start = max(0, bookmark + 1 - reach, first)
+            self.start = max(bookmark + 1 - reach, first)
         self._first_read: int | None = None
         self._contents: dict[int, bytes] = {}
         self._open_from = self.start
 
     @property
-    def has_digests(self) -> bool:
-        """Whether an earlier sync has left digests."""
-        return self._state is not None
+    def has_no_beginning(self) -> bool:
+        """Whether an earlier sync has left no digests, and nothing was read again yet with which they may begin."""
+        return self.start is not None and self._state is None and self._first_read is None
 
     def is_wanted(self, position: int, newest: int) -> bool:
         """Return whether the content of a position matters, in a page that ends at `newest`."""

@@ -198,10 +198,11 @@ class ReadingsReader:
 
     def _contents(self, series: Sequence[Series], kept: Mapping[int, int]) -> dict[int, bytes]:
         """Return what those records hold that were read again, or that the next sync will read again."""
-        newest = max(kept, default=0)
-        # Digests of an earlier sync begin behind `start_date`; where there are none yet, they must begin there too.
-        since = 0 if self._overlap.has_digests else self._settings.start_date or 0
-        wanted = {mrid for mrid, moment in kept.items() if self._overlap.is_wanted(mrid, newest) and moment >= since}
+        wanted = [mrid for mrid in kept if self._overlap.is_wanted(mrid, newest=max(kept))]
+        if self._overlap.has_no_beginning:
+            # A state of 0.1.0: what comes before `start_date` was not read then, and is not to be read later.
+            start = self._settings.start_date or 0
+            wanted = list(itertools.dropwhile(lambda mrid: kept[mrid] < start, wanted))
         return record_contents(series, wanted)
 
     def _bookmark(self, step: Step) -> Bookmark | None:

@@ -587,6 +587,32 @@ def test_holes_before_the_first_record_that_counts_are_left_alone() -> None:
     assert _kept(reader.advance(520, _records(500, 508, 491)), _records(491, 508)) == list(range(500, 509))
 
 
+def test_a_day_ahead_of_the_run_still_counts() -> None:
+    """To the second."""
+    reader = _reader(start=500 * INTERVAL)
+
+    assert _kept(reader.advance(9, {8: NOW + DAY, 9: NOW}), {8: 0, 9: 0}) == [8, 9]
+
+
+def test_a_page_that_begins_at_start_date_may_not_be_its_beginning() -> None:
+    """Where the service ignores sort_by, only a record before `start_date` shows that nothing is missing."""
+    reader = _reader(start=41 * INTERVAL)
+    reader.advance(50, _records(41, 50), order=Order.OTHER)
+
+    assert reader.request == PageRequest(start_mrid=0, end_mrid=9)
+
+
+def test_a_record_that_a_clock_has_put_on_a_later_page_is_asked_for_in_a_first_sync_too() -> None:
+    """Behind `start_date` as everywhere."""
+    reader = _reader(start=100 * INTERVAL, page_size=4)
+    reader.advance(500, _records(90, 93))
+    page = {**_records(99, 102), 104: 102 * INTERVAL + 60}
+    reader.advance(500, _records(94, 97))
+    step = reader.advance(500, page)
+
+    assert (_kept(step, page), reader.request) == ([100, 101, 102], PageRequest(start_mrid=103))
+
+
 def test_a_record_from_the_future_is_not_the_first_that_counts() -> None:
     """A clock that was ahead before start_date makes no record wanted that is too old."""
     reader = _reader(start=500 * INTERVAL)

@@ -169,12 +169,14 @@ def test_an_index_that_the_service_sends_wins() -> None:
         an_entry({"mrid": 1, "value": 7}, depth="10 cm", sub_sensor_index=7),
         an_entry({"mrid": 1, "value": 0}, {"mrid": 2, "value": 4, "sub_sensor_index": 4}, depth="20 cm"),
         an_entry(
-            {"mrid": 1, "value": 2, "sub_sensor_index": 2}, {"mrid": 2, "value": 1}, depth="30 cm", sub_sensor_index=1
+            {"mrid": 1, "value": 2, "sub_sensor_index": 2}, {"mrid": 2, "value": 9}, depth="30 cm", sub_sensor_index=9
         ),
     ]
-    records = records_of(a_page({"Water Content": entries}))
+    places = Places()
+    records = records_of(a_page({"Water Content": entries, "Rain": [an_entry({}, sub_sensor_index=3)]}), places)
 
-    assert all(record["sub_sensor_index"] == record["value"] for record in records)
+    assert all(record["sub_sensor_index"] == record["value"] for record in records if record["measurement"] != "Rain")
+    assert places.as_state() == {}
     assert {record["extra"] for record in records} == {None}
 
 

@@ -251,21 +251,91 @@ def test_what_is_read_again_never_reaches_behind_start_date() -> None:
     assert first.bookmark == second.bookmark
 
 
+def test_an_unset_clock_is_read_again_like_any_other() -> None:
+    """Behind `start_date` it is the record that counts, not its moment: nothing comes twice, late values come."""
+    settings = {"start_date": "1970-01-01T00:30:00Z"}
+
+    def page(late: int) -> dict[str, Any]:
+        entry = _values(2, 3, late, 5, mrids=(2, 3, 4, 5))
+        entry["readings"][2]["timestamp_utc"] = 7
+        return {"Battery": [entry]}
+
+    first = _sync(page(4), None, **settings)
+    second = _sync(page(4), first.bookmark, **settings)
+    third = _sync(page(-4), second.bookmark, **settings)
+
+    assert [record["mrid"] for record in first.records()] == [2, 3, 4, 5]
+    assert list(second.records()) == []
+    assert [record["value"] for record in third.records()] == [-4]
+
+
+def test_a_change_of_units_within_what_is_read_again_is_no_change_of_values() -> None:
+    """Two entries of one place come in any order."""
+    entries = [_values(1, 2, units=" kPa"), _values(3, 4, mrids=(3, 4), units=" psi")]
+    first = _sync({"Battery": entries}, None)
+
+    assert list(_sync({"Battery": entries[::-1]}, first.bookmark).records()) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"value": 1e-20}, {"value": 2e-20}),
+        ({"value": 10**400}, {"value": 10**400 + 1}),
+        ({}, {"error_description": "x"}),
+    ],
+)
+def test_the_smallest_change_is_a_change(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Of a value of whatever size, and of what the service says of it."""
+    first = _sync({"Battery": [an_entry({"mrid": 1, **before})]}, None)
+
+    assert len(list(_sync({"Battery": [an_entry({"mrid": 1, **after})]}, first.bookmark).records())) == 1
+
+
+def test_an_empty_page_is_followed_by_a_search_by_date() -> None:
+    """From the moment of the newest reading that earlier syncs have read."""
+    reader = _reader(bookmark=5, newest=900_000)
+    reader.take(_page_of(max_mrid=50))
+    api = _Api(b"")
+    reader._api = cast("Api", api)  # noqa: SLF001 - to see what it asks for next
+    reader.call(lambda: None)
+
+    assert [page for _, page, _ in api.asked] == [PageRequest(start_date=813_600, per_page=2000)]
+
+
+def test_a_page_out_of_order_is_followed_by_a_range() -> None:
+    """The order of the response is told to the paginator."""
+    reader = _reader(bookmark=0)
+    page = reader.take(_page_of(5, 4, max_mrid=5))
+    rest = reader.take(_page_of(2, 1, max_mrid=5))
+
+    assert list(page.records()) == []
+    assert [record["mrid"] for record in rest.records()] == [2, 1]
+
+
+def test_what_a_person_should_know_of_a_page_is_passed_on() -> None:
+    """As the paginator says it."""
+    reader = _reader(bookmark=5, page_size=50)
+
+    assert reader.take(_page_of(max_mrid=9)).warning == (
+        "its newest record is mrid 9, but the service brings nothing behind mrid 5; the next sync asks again"
+    )
+
+
 def test_a_group_that_a_page_cuts_is_compared_whole() -> None:
     """Where what is read again takes several pages, its records wait until their group has been read."""
     data = {"Battery": [_values(*range(1, 21))]}
     stood = _sync(data, None).bookmark
-    reader = _reader(bookmark=stood, page_size=8, mrid_lookback=200)
-    changed = {"Battery": [_values(*range(1, 9), mrids=range(1, 9))]}
-    changed["Battery"][0]["readings"][7]["value"] = -8
-    pages = [
-        reader.take(as_sent(a_page(changed, 20))),
-        reader.take(as_sent(a_page({"Battery": [_values(*range(9, 17), mrids=range(9, 17))]}, 20))),
-        reader.take(as_sent(a_page({"Battery": [_values(*range(17, 21), mrids=range(17, 21))]}, 20))),
-    ]
+    reader = _reader(bookmark=stood, page_size=3, mrid_lookback=200)
+    values = {mrid: -8 if mrid == 8 else mrid for mrid in range(1, 21)}
+    pages = []
+    for first in range(1, 21, 3):
+        mrids = range(first, min(first + 3, 21))
+        pages.append(reader.take(as_sent(a_page({"Battery": [_values(*map(values.get, mrids), mrids=mrids)]}, 20))))
+    written = [[(record["device_sn"], record["mrid"]) for record in page.records()] for page in pages]
 
-    assert [[record["mrid"] for record in page.records()] for page in pages] == [[], [5, 6, 7, 8, 9, 10, 11, 12], []]
-    assert [page.bookmark == stood for page in pages] == [True, True, False]
+    assert written == [[], [], [], [(DEVICE, mrid) for mrid in range(5, 13)], [], [], []]
+    assert [page.bookmark == stood for page in pages] == [True] * 6 + [False]
 
 
 def test_a_wiped_device_forgets_what_its_records_held() -> None:

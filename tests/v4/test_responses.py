@@ -217,6 +217,13 @@ def test_half_a_letter_is_replaced(half: str) -> None:
     assert (record["device_name"], record["extra"], record["value"]) == (whole, {"unknown": whole}, None)
 
 
+def test_half_a_letter_that_is_not_escaped_is_replaced() -> None:
+    """Some programs write it as it is, which is no UTF-8."""
+    body = json.dumps(a_page({"Battery": [an_entry({}, device_name="\ud83d", note=1)]}), ensure_ascii=False)
+
+    assert [record["device_name"] for record in records_of(body.encode("utf-8", "surrogatepass"))] == ["\ufffd"]
+
+
 @pytest.mark.parametrize(
     ("name", "stored"), [("\0", "\ufffd"), ("Lower\0\0meadow", "Lower\ufffd\ufffdmeadow"), ("\\\0", "\\\ufffd")]
 )
@@ -310,6 +317,16 @@ def test_an_odd_field_of_a_reading_is_set_aside(field: str, column: str, odd: ob
 
     assert record[column] == (0 if field == "sub_sensor_index" else None)
     assert (record["extra"], record["value"]) == ({field: odd}, 0.312)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("tz_offset", -(2**63)), ("precision", 2**63 - 1), ("sub_sensor_index", 0)]
+)
+def test_a_right_field_beside_an_odd_one_is_kept(field: str, value: int) -> None:
+    """What is set aside is what is odd, and nothing else."""
+    record = record_with(**{field: value, "unknown": 1})
+
+    assert (record[field], record["extra"]) == (value, {"unknown": 1})
 
 
 @pytest.mark.parametrize(
