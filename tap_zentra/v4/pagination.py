@@ -245,7 +245,7 @@ class MridPaginator:
     def _records(self, response: _Response) -> Step:
         """Take a page of a device that has records."""
         by_date = response.asked.start_date is not None
-        searching, self._search_date = self._search_date is not None, None
+        search_date, self._search_date = self._search_date, None
         new = any(mrid >= self.position for mrid in response.timestamps_by_mrid)
         self._empty_pages = 0 if new else self._empty_pages + 1
         if self._empty_pages > EMPTY_PAGES_IN_A_ROW:
@@ -253,9 +253,9 @@ class MridPaginator:
                 f"{EMPTY_PAGES_IN_A_ROW} empty pages in a row up to mrid {self.position}, although the newest record "
                 f"is mrid {response.max_mrid}"
             )
-        if searching and not new:
-            return self._search_on(response)
-        if searching and response.order is Order.OTHER and response.may_lack_records:
+        if search_date is not None and not new:
+            return self._search_on(response, search_date)
+        if search_date is not None and response.order is Order.OTHER and response.may_lack_records:
             # Maybe the newest records, and not the next ones.
             self._searched = self._by_range = True
             return self._skip(response)
@@ -292,9 +292,9 @@ class MridPaginator:
         self.done = False
         return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark)
 
-    def _search_on(self, response: _Response) -> Step:
+    def _search_on(self, response: _Response, asked: int) -> Step:
         """Nothing new since a date: go on from a later one, and past the present by mrid again."""
-        asked, moments = response.asked.start_date or 0, response.timestamps_by_mrid.values()
+        moments = response.timestamps_by_mrid.values()
         step = SEARCH_STEP
         if len(moments) >= response.page_size:
             # Full of what is known already; the service takes dates to the minute.

@@ -266,7 +266,7 @@ def test_what_a_date_finds_is_new_and_the_way_goes_on_by_mrid() -> None:
 def test_a_page_by_date_that_is_full_of_what_is_known_moves_the_date_on() -> None:
     """By as much time as the page holds, and by a minute at least, so that nothing is passed over."""
     reader = _reader(bookmark=0, page_size=3)
-    known = {1: 10 * DAY, 2: 10 * DAY + 90, 3: 10 * DAY + 200}
+    known = {1: 10 * DAY, 2: 10 * DAY + 90, 3: 10 * DAY + 3661}
     reader.advance(40, known)
     reader.advance(40, {})
     asked = [reader.request]
@@ -275,7 +275,22 @@ def test_a_page_by_date_that_is_full_of_what_is_known_moves_the_date_on() -> Non
     reader.advance(40, dict.fromkeys(known, 10 * DAY), per_page=3)
     asked.append(reader.request)
 
-    assert [request.start_date for request in asked] == [9 * DAY + seconds for seconds in (90, 270, 330)]
+    assert [request.start_date for request in asked] == [9 * DAY + seconds for seconds in (90, 3750, 3810)]
+
+
+def test_a_date_is_asked_for_until_a_day_ahead_of_the_run() -> None:
+    """To the second, because the service's day may have begun before ours; and never one before 1970."""
+    asked = []
+    for now in (22 * DAY - 1, 22 * DAY):
+        reader = _reader(bookmark=3, newest=4 * DAY, now=now)
+        reader.advance(40, {})
+        reader.advance(40, {})
+        asked.append(reader.request)
+    early = _reader(bookmark=3, newest=5)
+    early.advance(40, {})
+
+    assert asked == [PageRequest(start_mrid=14), PageRequest(start_date=23 * DAY, per_page=2000)]
+    assert early.request.start_date == 0
 
 
 def test_past_the_present_the_next_record_is_looked_for_by_mrid() -> None:
@@ -458,6 +473,49 @@ def test_where_a_page_can_end_nowhere_its_ids_alone_are_asked_for() -> None:
     assert reader.request == PageRequest(start_mrid=7)
 
 
+def test_one_missing_id_is_a_hole_too() -> None:
+    """A page ends before it, up to the moment at which its record could still be late, and to the second."""
+    step = 3600
+    late = {1: 0, 2: 900, 3: 1800, 5: 900 + step}
+    early = {1: 0, 2: 899, 4: 1800, 5: 900 + step}
+
+    assert _kept(_reader(bookmark=0, page_size=4).advance(50, {1: 0, 2: 900, 4: 1800, 5: 900 + step}), late) == [1, 2]
+    assert _kept(_reader(bookmark=0, page_size=4).advance(50, early), early) == [1, 2, 4, 5]
+
+
+def test_ids_before_a_page_may_be_late_up_to_the_second() -> None:
+    """The record before them is as late as the page's last one, or one step earlier."""
+    requests = []
+    for moment in (3600, 3601):
+        reader = _reader(bookmark=0, page_size=4)
+        reader.advance(50, {1: 0, 2: 0, 3: 0, 4: 0})
+        reader.advance(50, {7: 10, 8: 20, 9: 30, 10: moment})
+        requests.append(reader.request)
+
+    assert requests == [PageRequest(start_mrid=5, end_mrid=8), PageRequest(start_mrid=11)]
+
+
+def test_behind_an_empty_range_no_date_is_asked_for() -> None:
+    """The page before it had records, so no date has ended this one: its ids don't exist."""
+    reader = _reader(bookmark=0, page_size=3)
+    reader.advance(50, _records(1, 3))
+    reader.advance(50, {7: 4 * INTERVAL, 8: 5 * INTERVAL, 9: 6 * INTERVAL})
+
+    assert reader.request == PageRequest(start_mrid=4, end_mrid=6)
+    assert reader.advance(50, {}) == Step(below_mrid=0, bookmark=3)
+    assert reader.request == PageRequest(start_mrid=7)
+
+
+def test_where_all_is_read_by_range_an_empty_one_may_have_ended_at_a_date() -> None:
+    """So a date is asked for, as behind any empty page."""
+    reader = _reader(bookmark=0)
+    reader.advance(50, _records(36, 40), order=Order.TIME)
+    reader.advance(50, _records(1, 10), order=Order.TIME)
+    reader.advance(50, {})
+
+    assert reader.request == PageRequest(start_date=0, per_page=2000)
+
+
 def test_what_a_range_does_not_hold_does_not_exist() -> None:
     """The ids of a range were asked for; where even its first ones are missing, it is kept as it is."""
     reader = _reader(bookmark=0, page_size=3)
@@ -580,6 +638,15 @@ def test_what_a_date_has_hidden_is_read_by_mrid() -> None:
     assert _kept(reader.advance(520, _records(504, 513)), _records(504, 513)) == list(range(504, 514))
 
 
+def test_a_hole_just_behind_the_first_record_that_counts_ends_the_page() -> None:
+    """Be it of one id only; and where the service ignores sort_by, ranges follow."""
+    reader = _reader(start=500 * INTERVAL)
+    page = _records(498, 500, 502, 503)
+    step = reader.advance(503, page, order=Order.OTHER)
+
+    assert (_kept(step, page), reader.request) == ([500], PageRequest(start_mrid=501, end_mrid=510))
+
+
 def test_holes_before_the_first_record_that_counts_are_left_alone() -> None:
     """What may be missing there is not wanted."""
     reader = _reader(start=500 * INTERVAL)
@@ -671,6 +738,14 @@ def test_a_newest_page_that_begins_at_start_date_is_enough() -> None:
 
     assert reader.advance(30, _records(21, 30)) == Step(from_mrid=21, bookmark=30)
     assert reader.done
+
+
+def test_a_newest_page_that_begins_with_the_first_record_is_enough() -> None:
+    """Nothing can come before mrid 0, however new it is."""
+    reader = _reader(start=INTERVAL)
+    reader.advance(5, {})
+
+    assert reader.advance(5, _records(2, 5)) == Step(from_mrid=2, bookmark=5)
 
 
 def test_a_newest_page_that_is_the_only_one_is_enough() -> None:
