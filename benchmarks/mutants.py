@@ -28,6 +28,56 @@ NOTICED = {"killed", "timeout"}
 EQUIVALENT = {
     ("MridPaginator.__init__", "self._started_over = None"): "only its truth is asked for",
     ("MridPaginator.__init__", "self._doubts_date = None"): "only its truth is asked for",
+    ("MridPaginator.__init__", "self._by_range = None"): "only its truth is asked for",
+    ("MridPaginator.__init__", "self._searched = None"): "only its truth is asked for",
+    ("MridPaginator._read_all", "self._doubts_date = None"): "only its truth is asked for",
+    ("MridPaginator._ask_for_range", "self.done = None"): "only its truth is asked for",
+    ("MridPaginator._keep", "self._searched = None"): "only its truth is asked for",
+    (
+        "MridPaginator._page_before_start",
+        "begins_before = first is not None and any(moments[mrid] <= since for mrid in moments if mrid < first)",
+    ): "a record at `since` would itself be the first that counts",
+    (
+        "MridPaginator._page_before_start",
+        "begins_before = first is not None and any(moments[mrid] < since for mrid in moments if mrid <= first)",
+    ): "the first that counts is not before `since`",
+    (
+        "MridPaginator._keep",
+        "if mrid >= from_mrid and (below_mrid is None or mrid <= below_mrid)",
+    ): "where a page ends there is a hole",
+    ("Overlap.__init__", "self._bookmark = -2 if bookmark is None else bookmark"): "no position is below 0",
+    (
+        "Overlap._known_groups",
+        'for (first, last), digest in reversed(list(zip(groups, self._state["digests"], strict=None))):',
+    ): "there are as many digests as groups, or the state would count as none",
+    (
+        "Overlap._known_groups",
+        'for (first, last), digest in reversed(list(zip(groups, self._state["digests"], ))):',
+    ): "as above",
+    (
+        "Overlap._known_groups",
+        'for (first, last), digest in reversed(list(zip(groups, self._state["digests"], strict=False))):',
+    ): "as above",
+    (
+        "_storable",
+        'text = _NUL.sub(r"\\1\\\\uFFFD", text)',
+    ): "JSON reads both",
+    (
+        "_storable",
+        'json.dumps(raw, ensure_ascii=None).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")',
+    ): "only its truth is asked for",
+    (
+        "_storable",
+        'json.dumps(raw, ensure_ascii=False).encode("UTF-16-LE", "surrogatepass").decode("utf-16-le", "replace")',
+    ): "the name of a codec has no case",
+    (
+        "_storable",
+        'json.dumps(raw, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("UTF-16-LE", "replace")',
+    ): "the name of a codec has no case",
+    (
+        "_url",
+        'if not re.fullmatch(r"/*(API(/.*)?)?", parts.path, flags=re.IGNORECASE):',
+    ): "the pattern ignores case",
     ("_digest", 'digest.update(b"XX%d:XX" % position + contents[position])'): "still all that there is, in one order",
     ("_repeats", "return len({reading.mrid for reading in readings}) <= len(readings)"): "the slow way finds the same",
     ("Schedule.__init__", "self.closed = None"): "only its truth is asked for",

@@ -111,10 +111,6 @@ def _parts(entry: Entry) -> Iterator[_Part]:
     """Yield an entry's readings by the index that the service has given them; None: it has given none."""
     of_entry = entry.metadata.sub_sensor_index
     by_index: dict[int | None, list[Reading]] = {}
-    if all(reading.sub_sensor_index is None for reading in entry.readings):
-        if entry.readings:
-            yield _Part(entry, entry.readings, of_entry)
-        return
     for reading in entry.readings:
         index = of_entry if reading.sub_sensor_index is None else reading.sub_sensor_index
         by_index.setdefault(index, []).append(reading)

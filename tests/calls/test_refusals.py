@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_zentra.calls.refusals import SHARED, USED_UP_AGAIN, LockOut
+from tap_zentra.calls.refusals import SHARED, USED_UP_AGAIN, LockOut, Refusals
 from tap_zentra.calls.schedule import Phase, Schedule, Turn
 from tap_zentra.v4.api import call_limits
 from tests.calls.simulation import (
@@ -43,6 +43,27 @@ def _phases(simulation: Simulation) -> set[Phase]:
 def _last_answer(simulation: Simulation) -> float:
     """Return when the last call went out that was not refused; without latency, calls are answered at once."""
     return max(moment for moment, device_sn in simulation.sent if (moment, device_sn) not in simulation.refused)
+
+
+# What a refusal leads to, to the second and to the last call
+
+
+@pytest.mark.parametrize(("lock_outs", "hopeless"), [(19, False), (20, True)])
+def test_a_device_is_given_up_when_it_was_refused_twenty_times(lock_outs: int, *, hopeless: bool) -> None:
+    """In twenty windows in which nobody got an answer."""
+    refusals = Refusals(call_limits(user_limit=1, device_limit=1, window=WINDOW), window=WINDOW, max_calls=1, now=0)
+
+    assert refusals.is_hopeless(Turn("z6-1", lock_outs=lock_outs, sent_at=SILENCE)) is hopeless
+
+
+@pytest.mark.parametrize(("seconds", "news"), [(31.0, False), (31.5, True)])
+def test_an_echo_of_a_lock_out_is_no_news(seconds: float, *, news: bool) -> None:
+    """A call from before the account's lock-out tells of nothing new, unless it lasts a second longer at least."""
+    limits = call_limits(user_limit=1, device_limit=1, window=WINDOW)
+    refusals = Refusals(limits, window=WINDOW, max_calls=1, now=0)
+    limits.lock_account(30)
+
+    assert refusals.refused(Turn("z6-1"), seconds, 0, account=False).is_news is news
 
 
 # A limit that is shared

@@ -806,6 +806,20 @@ def test_what_follows_the_first_later_record_is_left_for_a_later_sync() -> None:
     )
 
 
+def test_a_day_ahead_of_the_run_still_ends_a_device() -> None:
+    """To the second; and it is when the device was read last."""
+    reader = _reader(bookmark=0, end=50 * INTERVAL)
+    reader.advance(9, {1: INTERVAL, 2: NOW + DAY})
+
+    assert (reader.done, reader.bookmark) == (True, 1)
+
+    reader = _reader(bookmark=0)
+    reader.advance(9, {1: NOW + DAY})
+    reader.advance(9, {})
+
+    assert reader.request.start_date == NOW
+
+
 def test_a_record_from_the_future_does_not_end_a_device() -> None:
     """A clock that was ahead once keeps nothing behind it away."""
     reader = _reader(bookmark=0, end=50 * INTERVAL)
