@@ -110,12 +110,12 @@ class _Place:
 def _parts(entry: Entry) -> Iterator[_Part]:
     """Yield an entry's readings by the index that the service has given them; None: it has given none."""
     of_entry = entry.metadata.sub_sensor_index
-    by_index: dict[int | None, list[Reading]] = {}
-    for reading in entry.readings:
-        index = of_entry if reading.sub_sensor_index is None else reading.sub_sensor_index
-        by_index.setdefault(index, []).append(reading)
-    for index, readings in by_index.items():
-        yield _Part(entry, readings, index)
+    indices = dict.fromkeys(reading.sub_sensor_index for reading in entry.readings)
+    for index in indices:
+        # Mostly there is one, and the entry's readings stay the list they are.
+        all_of_them = len(indices) == 1
+        readings = entry.readings if all_of_them else [one for one in entry.readings if one.sub_sensor_index == index]
+        yield _Part(entry, readings, of_entry if index is None else index)
 
 
 def _assign(parts: Iterable[_Part], known: Depths, sent: Collection[int]) -> Depths:
