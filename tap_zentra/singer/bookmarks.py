@@ -138,7 +138,7 @@ class Bookmarks:
             until: A moment beyond this one can't be true, as versions before 0.2.0 may have kept; None then.
         """
         moment = self._newest.get(self._spelling(device_sn))
-        return moment if isinstance(moment, int) and moment <= until else None
+        return moment if isinstance(moment, int) and 0 <= moment <= until else None
 
     def set(self, device_sn: str, bookmark: Bookmark, newest: int | None = None) -> None:
         """Move a device's bookmark, and take note of the moment of its newest reading, in seconds since 1970."""

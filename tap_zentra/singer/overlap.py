@@ -10,12 +10,13 @@ A position is whatever a stream is read by: an mrid, or a moment.
 from __future__ import annotations
 
 import base64
+import bisect
 import hashlib
 import itertools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 DIGEST_BYTES = 6
 """A change stays unseen once in 3e14 times, and a device's digests take some 100 bytes of the state."""
@@ -83,9 +84,10 @@ class Overlap:
         changed: set[int] = set()
         if self._open_from is None:
             return changed
+        known = sorted(self._contents)
         for first, last, digest in self._known_groups():
             if first >= self._open_from and last < below:
-                positions = [position for position in self._contents if first <= position <= last]
+                positions = _between(known, first, last)
                 if _digest(self._contents, positions) != digest:
                     changed.update(positions)
                 self._open_from = last + 1
@@ -105,11 +107,10 @@ class Overlap:
             for position, content in self._contents.items()
             if position >= first or self.is_open(position)
         }
-        groups = [
-            [position for position in self._contents if low <= position <= high]
-            for low, high in _groups(first, bookmark)
-        ]
-        return {"from": first, "digests": [_digest(self._contents, positions) for positions in groups]}
+        known = sorted(self._contents)
+        groups = _groups(first, bookmark)
+        digests = [_digest(self._contents, _between(known, low, high)) for low, high in groups]
+        return {"from": first, "digests": digests}
 
     def _known_groups(self) -> Iterator[tuple[int, int, str]]:
         """Yield the groups of which there are digests, in the order of positions: first, last, digest."""
@@ -125,11 +126,16 @@ def content(values: bytes) -> bytes:
 
 
 def _digest(contents: Mapping[int, bytes], positions: Iterable[int]) -> str:
-    """Return a digest of the records of some positions."""
+    """Return a digest of the records of some ascending positions."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for position in sorted(positions):
+    for position in positions:
         digest.update(b"%d:" % position + contents[position])
     return base64.urlsafe_b64encode(digest.digest()).decode()
+
+
+def _between(positions: Sequence[int], first: int, last: int) -> Sequence[int]:
+    """Return those of some ascending positions that lie from the first to the last."""
+    return positions[bisect.bisect_left(positions, first) : bisect.bisect_right(positions, last)]
 
 
 def _groups(first: int, bookmark: int) -> Iterator[tuple[int, int]]:
@@ -150,4 +156,5 @@ def _checked(state: object, bookmark: int) -> dict[str, Any] | None:
     first, digests = state.get("from"), state.get("digests")
     if not isinstance(first, int) or first < 0 or not isinstance(digests, list):
         return None
-    return state if len(digests) == len(list(_groups(first, bookmark))) else None
+    groups = itertools.islice(_groups(first, bookmark), len(digests) + 1)
+    return state if len(digests) == len(list(groups)) else None

@@ -40,6 +40,10 @@ class Page:
     went_back: int | None = None
 
 
+RECENT = 21
+"""Moments by which it is judged how often a device measures."""
+
+
 @dataclass(eq=False)
 class DeviceProgress:
     """What a stream has read of a device, in this run.
@@ -55,6 +59,7 @@ class DeviceProgress:
         ahead: The latest moment, in the future, at which a clock that is wrong has stamped a new reading.
         rewritten: Records that were written again, because values came late or were corrected.
         went_back: The bookmark that the device's newest record was found to be behind; None: it was not.
+        recent: When the last records were made that were read, in their order, in seconds since 1970.
     """
 
     turn: Turn
@@ -67,12 +72,16 @@ class DeviceProgress:
     ahead: int | None = None
     rewritten: int = 0
     went_back: int | None = None
+    recent: list[int] = field(default_factory=list)
 
     def note(self, page: Page) -> None:
         """Take note of a page that is about to be written."""
         self.pages += 1
         self.rewritten += page.rewritten
-        self.gaps += gaps(page.moments, self.newest)
+        # With what came before, or one reading alone would not show how long is usual.
+        moments = [*self.recent, *page.moments]
+        self.gaps += gaps(moments, self.newest)
+        self.recent = moments[-RECENT:]
         self.newest = max([*page.moments, *([] if self.newest is None else [self.newest])], default=None)
         self.bookmark = page.bookmark
         self.went_back = page.went_back

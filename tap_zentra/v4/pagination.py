@@ -150,7 +150,7 @@ class MridPaginator:
         self.records_left = math.inf
         self.went_back: int | None = None
         self.done = False
-        self._page_size = page_size
+        self._page_size = self._range_size = page_size
         self._future = now + DAY
         self._since = start if bookmark is None else None
         self._end = math.inf if end is None else end
@@ -204,6 +204,7 @@ class MridPaginator:
         else:
             page_size = asked.per_page or self._page_size
             page_size = min(page_size, max(1, per_page or page_size))
+            self._range_size = min(self._range_size, page_size)
             step = self._records(_Response(asked, timestamps_by_mrid, order, max_mrid, page_size))
         self.records_left = 0 if self.done or max_mrid is None else max(1, max_mrid + 1 - self.position)
         return step
@@ -211,7 +212,7 @@ class MridPaginator:
     def _ask(self, start_mrid: int) -> None:
         """Go on from an mrid."""
         self.position = start_mrid
-        end_mrid = start_mrid + self._page_size - 1 if self._by_range else None
+        end_mrid = start_mrid + self._range_size - 1 if self._by_range else None
         self.request = PageRequest(start_mrid=start_mrid, end_mrid=end_mrid)
         self.done = False
 
@@ -395,7 +396,7 @@ class MridPaginator:
 
     def _ask_for_range(self) -> Step:
         """Ask for the next ids alone, because a page can't be trusted to begin with them."""
-        self.request = PageRequest(start_mrid=self.position, end_mrid=self.position + self._page_size - 1)
+        self.request = PageRequest(start_mrid=self.position, end_mrid=self.position + self._range_size - 1)
         self.done = False
         return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark)
 
@@ -407,7 +408,10 @@ class MridPaginator:
             for mrid, moment in sorted(response.timestamps_by_mrid.items())
             if mrid >= from_mrid and (below_mrid is None or mrid < below_mrid)
         }
-        beyond_end = next((mrid for mrid, moment in kept.items() if self._end < moment <= self._future), None)
+        # What was read before `end_date` was set stays read.
+        read = -1 if self.bookmark is None else self.bookmark
+        later = (mrid for mrid, moment in kept.items() if mrid > read and self._end < moment <= self._future)
+        beyond_end = next(later, None)
         if beyond_end is None:
             self._go_on(response.highest + 1 if below_mrid is None else below_mrid, response)
         else:

@@ -103,7 +103,7 @@ class _Place:
     @property
     def centimetres(self) -> float:
         """How deep it is; infinite when that is not known."""
-        number = re.match(r"\s*(-?\d+(?:\.\d+)?)\s*(mm|cm|m|in|ft)?\b", self.depth or "", re.IGNORECASE)
+        number = re.match(r"\s*(-?\d+(?:\.\d+)?)\s*(mm|cm|m|in|ft)?\b", self.depth or "", re.IGNORECASE | re.ASCII)
         return math.inf if number is None else float(number[1]) * CENTIMETRES[(number[2] or "cm").lower()]
 
 
@@ -208,8 +208,9 @@ def _from_state(state: object) -> Iterator[tuple[str, int, int, str | None]]:
     for measurement, ports in _items(state):
         for port, depths in _items(ports):
             for index, depth in _items(depths):
-                if re.fullmatch(r"-?\d+", port) and index.isdecimal() and (depth is None or isinstance(depth, str)):
-                    yield measurement, int(port), int(index), depth
+                numbers = re.fullmatch(r"(-?\d{1,18}) (\d{1,18})", f"{port} {index}", re.ASCII)
+                if numbers and (depth is None or isinstance(depth, str)):
+                    yield measurement, int(numbers[1]), int(numbers[2]), depth
 
 
 def _items(part: object) -> Iterable[tuple[str, Any]]:

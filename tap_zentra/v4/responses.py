@@ -142,6 +142,8 @@ def _decode_page_leniently(body: bytes | bytearray) -> ReadingsPage:
     try:
         for part, fields in _parts(raw):
             _set_odd_fields_aside(part, fields)
+            _make_whole(part)
+        _make_whole(raw.get("pagination") if isinstance(raw, dict) else None)
         return msgspec.convert(raw, ReadingsPage)
     except msgspec.ValidationError as error:
         raise UnexpectedBodyError(f"unexpected response format: {error}") from None
@@ -210,7 +212,7 @@ _METADATA_FIELDS: _Fields = {
     "depth": _is_text,
     "sub_sensor_index": _is_natural,
 }
-_WHOLE_NUMBERS = ("timestamp_utc", "mrid", "port_number")
+_WHOLE_NUMBERS = ("timestamp_utc", "mrid", "port_number", "max_mrid")
 """Keys, which may come as 3.0 and never as "3"."""
 
 
@@ -235,13 +237,17 @@ def _set_odd_fields_aside(part: dict[str, Any], fields: _Fields) -> None:
     odd = [name for name, value in part.items() if name not in fields or not fields[name](value)]
     if odd:
         part[_EXTRA] = {name: part.pop(name) for name in sorted(odd)}
-    for name in _WHOLE_NUMBERS:
-        number = part.get(name)
-        if isinstance(number, float) and number.is_integer():
-            part[name] = int(number)
     value = part.get("value")
     if isinstance(value, float) and not math.isfinite(value):
         part["value"] = None  # a number too large for a float
+
+
+def _make_whole(part: object) -> None:
+    """Make keys that came as floats the whole numbers that they are."""
+    for name in _WHOLE_NUMBERS if isinstance(part, dict) else ():
+        number = part.get(name)  # type: ignore[attr-defined] # it is a dictionary
+        if isinstance(number, float) and number.is_integer():
+            part[name] = int(number)  # type: ignore[index] # as above
 
 
 def require_page_of(page: ReadingsPage, device_sn: str) -> None:

@@ -128,6 +128,7 @@ def test_a_newest_moment_that_can_t_be_true_is_none() -> None:
     bookmarks = Bookmarks({"newest_readings": {"z6-1": 3_000_000_000}}, replication_key="mrid")
 
     assert (bookmarks.newest("z6-1", until=NOW), bookmarks.newest("z6-1", until=3_000_000_000)) == (None, 3_000_000_000)
+    assert Bookmarks({"newest_readings": {"z6-1": -1}}, replication_key="mrid").newest("z6-1", until=NOW) is None
 
 
 def test_what_is_known_of_what_was_read_stands_beside_the_bookmark() -> None:

@@ -329,3 +329,12 @@ def test_a_device_notes_what_it_read() -> None:
         (3, Bookmark(8), (5, 8), 90_000, [87_300], 5),
     ]
     assert device.rewritten == 3
+
+
+def test_a_page_of_one_record_may_end_a_gap() -> None:
+    """How long is usual is known from the pages before."""
+    device = DeviceProgress(Turn("z6-1"))
+    for moments in ([900 * number for number in range(10)], [864_000]):
+        device.note(Page(records=lambda: iter(()), bookmark=Bookmark(1), moments=moments))
+
+    assert device.gaps == [864_000 - 8100]

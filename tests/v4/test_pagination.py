@@ -411,6 +411,14 @@ def test_a_service_that_ignores_sort_by_is_read_by_ranges(order: Order, records:
     assert reader.request == PageRequest(start_mrid=14, end_mrid=23)
 
 
+def test_a_range_is_no_longer_than_the_service_lets_pages_be() -> None:
+    """Or the newest records of a range would look like all of it."""
+    reader = _reader(bookmark=0)
+    reader.advance(50, _records(46, 50), order=Order.OTHER, per_page=5)
+
+    assert reader.request == PageRequest(start_mrid=1, end_mrid=5)
+
+
 def test_a_service_that_ignores_both_is_refused() -> None:
     """Never go on where records may be missing, and never in circles."""
     reader = _reader(bookmark=0)
@@ -793,7 +801,8 @@ def test_an_end_date_before_the_bookmark_does_not_move_it_back() -> None:
     """What has been read stays read."""
     reader = _reader(bookmark=20, lookback=10, end=15 * INTERVAL)
 
-    assert reader.advance(30, _records(11, 20)) == Step(from_mrid=11, below_mrid=16, bookmark=20)
+    assert reader.advance(30, _records(11, 20)) == Step(from_mrid=11, bookmark=20)
+    assert reader.advance(30, _records(21, 30)) == Step(from_mrid=21, below_mrid=21, bookmark=20)
     assert reader.done
 
 

@@ -84,6 +84,7 @@ def test_places_that_no_depth_tells_apart_go_by_order(depth: str | None) -> None
         (("Not Set", "20 cm"), [1, 0]),
         (("-5 cm", "5 cm", "0 cm"), [0, 2, 1]),
         (("20", "10"), [1, 0]),
+        (("30 \u0131n", "\u0661 cm", "10 in"), [1, 2, 0]),
     ],
 )
 def test_depths_are_compared_as_lengths(depths: tuple[str, ...], indices: list[int]) -> None:
@@ -247,6 +248,8 @@ def test_one_place_needs_no_state() -> None:
         {"Water Content": {"x": {"0": "10 cm"}}},
         {"Water Content": {"3": {"y": "10 cm"}}},
         {"Water Content": {"3": {"1": 7}}},
+        {"Water Content": {"3": {"1" * 5000: "10 cm"}}},
+        {"Water Content": {"1" * 19: {"0": "20 cm"}}},
     ],
 )
 def test_a_state_of_another_form_says_nothing(state: object) -> None:

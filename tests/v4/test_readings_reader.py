@@ -338,6 +338,18 @@ def test_a_group_that_a_page_cuts_is_compared_whole() -> None:
     assert [page.bookmark == stood for page in pages] == [True] * 6 + [False]
 
 
+def test_an_end_date_before_the_bookmark_writes_a_change_once() -> None:
+    """All that is read again is read to the bookmark, so that the digests are those of what was written."""
+    stood = _sync({"Battery": [_values(*range(1, 21))]}, None).bookmark
+    changed = {"Battery": [_values(*range(1, 12), -12, *range(13, 21))]}
+    settings = {"end_date": "1970-01-01T04:00:00Z"}
+    first = _sync(changed, stood, **settings)
+    second = _sync(changed, first.bookmark, **settings)
+
+    assert 12 in {record["mrid"] for record in first.records()}
+    assert list(second.records()) == []
+
+
 def test_a_wiped_device_forgets_what_its_records_held() -> None:
     """It counts from 1 again, so that nothing of what it holds now was read before."""
     stood = _sync({"Battery": [_values(*range(1, 21))]}, None).bookmark
@@ -401,7 +413,7 @@ def test_the_stream_makes_readers_as_the_settings_say() -> None:
         "device_depth": False,
         "end_date": "1970-01-01T01:00:00Z",
     }
-    api = _Api(_page_of(92, 93, max_mrid=200))
+    api = _Api(_page_of(101, 102, max_mrid=200))
     account = Account(read_settings(config), cast("Api", api), call_limits(user_limit=1, device_limit=1, window=1))
     stream = ReadingsStream(TapZentra(config=config), lambda: account)
     reader = stream.reader(DEVICE, Bookmark(100), newest=None, now=NOW)

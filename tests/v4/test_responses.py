@@ -371,4 +371,5 @@ def test_whole_keys_may_come_as_floats() -> None:
     """12.0 is 12, in a moment and in an mrid too."""
     record = record_with(mrid=12.0, timestamp_utc=float(NOON))
 
+    assert decode_page(_changed(("pagination", "max_mrid"), 4720.0)).pagination.max_mrid == 4720
     assert (record["mrid"], record["timestamp_utc"]) == (12, "2026-01-31T12:00:00+00:00")
