@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from tap_zentra.calls.errors import DeviceFailedError
-from tap_zentra.singer.moments import DAY, longest_usual_step
+from tap_zentra.singer.moments import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -278,9 +278,7 @@ class MridPaginator:
             return self._read_all()
         if response.max_mrid < self.position or response.max_mrid == self.bookmark:
             return Step(bookmark=self.bookmark)
-        # The page before a single range had records, so it is known that no date has ended this one.
-        single_range = response.asked.end_mrid is not None and not self._by_range
-        if self._last_moments and not self._searched and not single_range:
+        if self._last_moments and not self._searched:
             # Not simply the last one: a single record may have been stamped by a clock that was wrong.
             return self._search(max(0, statistics.median_low(self._last_moments) - DAY))
         return self._skip(response)
@@ -336,12 +334,12 @@ class MridPaginator:
     def _page_by_mrid(self, response: _Response) -> Step:
         if self._is_incomplete(response):
             return self._read_by_range(self.position)
-        hidden = self._first_hidden(response)
-        if hidden != self.position:
-            return self._keep(response, hidden)
-        if response.asked.end_mrid is None:
-            return self._ask_for_range()
-        return self._keep(response)
+        missing = self._first_missing(response)
+        if missing is None:
+            return self._keep(response)
+        # A range has what such a page may have left out, and then the next ones: where one is missing, more are.
+        self._by_range = True
+        return self._read_by_range(missing) if missing == self.position else self._keep(response, missing)
 
     def _refuse_what_was_not_asked_for(self, response: _Response) -> None:
         start, lowest = response.asked.start_mrid, min(response.timestamps_by_mrid)
@@ -377,7 +375,7 @@ class MridPaginator:
         self.position = first
         if response.asked.start_date is not None:
             return self._keep_page_by_date(response)
-        return self._keep(response, self._first_hidden(response))
+        return self._page_by_mrid(response)
 
     def _keep_page_by_date(self, response: _Response) -> Step:
         """A date hides what a wrong clock has stamped elsewhere: behind the first hole the way is by mrid."""
@@ -392,12 +390,6 @@ class MridPaginator:
         """Ask for ranges from now on, in which the order does not matter, and keep nothing of this page."""
         self._by_range = True
         self._ask(start_mrid)
-        return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark)
-
-    def _ask_for_range(self) -> Step:
-        """Ask for the next ids alone, because a page can't be trusted to begin with them."""
-        self.request = PageRequest(start_mrid=self.position, end_mrid=self.position + self._range_size - 1)
-        self.done = False
         return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark)
 
     def _keep(self, response: _Response, below_mrid: int | None = None) -> Step:
@@ -435,25 +427,17 @@ class MridPaginator:
         if position <= response.max_mrid:
             self._ask(position)
 
-    def _first_hidden(self, response: _Response) -> int | None:
+    def _first_missing(self, response: _Response) -> int | None:
         """Return the first mrid that the service may have left for a later page; None: there is none.
 
-        Where pages are cut by time and a clock was put back, records with a lower mrid and a later time than the
-        page's last one are still to come. The record before them is as late as the page's last one, or one step
-        earlier.
+        Mostly such an mrid was never used. But where pages are sorted by time, and a clock was wrong, a record with a
+        lower mrid and a later time than the page's last one is still to come. A range holds all records of its ids.
         """
-        if not response.may_lack_records:
+        if response.asked.end_mrid is not None or not response.may_lack_records:
             return None
-        moments = response.timestamps_by_mrid
-        mrids = sorted(mrid for mrid in moments if mrid >= self.position)
-        late = max(moments.values()) - longest_usual_step([moments[mrid] for mrid in mrids])
-        by_mrid = response.asked.start_mrid is not None
-        if by_mrid and mrids[0] > self.position and self._last_moments and self._last_moments[-1] >= late:
-            return self.position
-        hidden = (
-            mrid + 1 for mrid, following in itertools.pairwise(mrids) if following > mrid + 1 and moments[mrid] >= late
-        )
-        return next(hidden, None)
+        mrids = sorted(mrid for mrid in response.timestamps_by_mrid if mrid >= self.position)
+        # A history may begin late, so nothing is missing before its first record.
+        return self.position if mrids[0] > self.position and self._last_moments else _first_hole(mrids)
 
 
 def _first_hole(mrids: list[int]) -> int | None:
