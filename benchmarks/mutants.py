@@ -31,7 +31,6 @@ EQUIVALENT = {
     ("MridPaginator.__init__", "self._by_range = None"): "only its truth is asked for",
     ("MridPaginator.__init__", "self._searched = None"): "only its truth is asked for",
     ("MridPaginator._read_all", "self._doubts_date = None"): "only its truth is asked for",
-    ("MridPaginator._ask_for_range", "self.done = None"): "only its truth is asked for",
     ("MridPaginator._keep", "self._searched = None"): "only its truth is asked for",
     (
         "MridPaginator._page_before_start",

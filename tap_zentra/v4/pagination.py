@@ -323,9 +323,9 @@ class MridPaginator:
         self._refuse_what_was_not_asked_for(response)
         doubts_date, self._doubts_date = self._doubts_date, False
         lowest = min(response.timestamps_by_mrid)
-        if doubts_date and self.position > 0 and response.timestamps_by_mrid[lowest] > (self._since or 0):
-            return self._read_all()
         if self._since is not None:
+            if doubts_date and self.position > 0 and response.timestamps_by_mrid[lowest] > self._since:
+                return self._read_all()
             return self._page_before_start(response, self._since)
         if response.asked.start_date is not None:
             return self._keep_page_by_date(response)

@@ -199,9 +199,9 @@ class ReadingsReader:
     def _contents(self, series: Sequence[Series], kept: Mapping[int, int]) -> dict[int, bytes]:
         """Return what those records hold that were read again, or that the next sync will read again."""
         wanted = [mrid for mrid in kept if self._overlap.is_wanted(mrid, newest=max(kept))]
-        if self._overlap.has_no_beginning:
+        start = self._settings.start_date
+        if start is not None and self._overlap.has_no_beginning:
             # A state of 0.1.0: what comes before `start_date` was not read then, and is not to be read later.
-            start = self._settings.start_date or 0
             wanted = list(itertools.dropwhile(lambda mrid: kept[mrid] < start, wanted))
         return record_contents(series, wanted)
 

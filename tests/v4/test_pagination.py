@@ -720,6 +720,15 @@ def test_a_newest_page_that_begins_with_the_first_record_is_enough() -> None:
     assert reader.advance(5, _records(2, 5)) == Step(from_mrid=2, bookmark=5)
 
 
+def test_a_newest_page_from_mrid_1_on_may_lack_mrid_0() -> None:
+    """If all of it is wanted, more may be."""
+    reader = _reader(start=INTERVAL - 1)
+    reader.advance(10, {})
+    reader.advance(10, _records(1, 10))
+
+    assert (reader.done, reader.request) == (False, PageRequest(start_mrid=0))
+
+
 def test_a_newest_page_that_is_the_only_one_is_enough() -> None:
     """A device of one page is not read twice when an answer to a date was empty."""
     reader = _reader(start=2 * INTERVAL)
