@@ -100,12 +100,6 @@ class _Place:
     parts: list[_Part] = field(default_factory=list)
     mrids: set[int] = field(default_factory=set)
 
-    @property
-    def centimetres(self) -> float:
-        """How deep it is; infinite when that is not known."""
-        number = re.match(r"\s*(-?\d+(?:\.\d+)?)\s*(mm|cm|m|in|ft)?\b", self.depth or "", re.IGNORECASE | re.ASCII)
-        return math.inf if number is None else float(number[1]) * CENTIMETRES[(number[2] or "cm").lower()]
-
 
 def _parts(entry: Entry) -> Iterator[_Part]:
     """Yield an entry's readings by the index that the service has given them; None: it has given none."""
@@ -125,7 +119,7 @@ def _assign(parts: Iterable[_Part], known: Depths, sent: Collection[int]) -> Dep
     without = []
     places = _places(parts)
     for place in places:
-        same = [index for index, depth in free.items() if depth == place.depth]
+        same = [index for index, depth in free.items() if _is_same(depth, place.depth)]
         if same:
             _give(place, min(same), free)
         else:
@@ -151,7 +145,8 @@ def _places(parts: Iterable[_Part]) -> list[_Place]:
     for part in parts:
         depth = _depth(part.entry.metadata)
         mrids = {reading.mrid for reading in part.readings}
-        place = next((place for place in places if place.depth == depth and place.mrids.isdisjoint(mrids)), None)
+        fitting = (place for place in places if _is_same(place.depth, depth) and place.mrids.isdisjoint(mrids))
+        place = next(fitting, None)
         if place is None:
             place = _Place(depth)
             places.append(place)
@@ -164,7 +159,7 @@ def _in_order(places: Sequence[_Place]) -> list[_Place]:
     """Return new places from the top down; those that never were at the same time, in the order of time."""
     at_once = sum(len(place.mrids) for place in places) > len(set().union(*(place.mrids for place in places)))
     if at_once:
-        return sorted(places, key=lambda place: place.centimetres)
+        return sorted(places, key=lambda place: _centimetres(place.depth))
     return sorted(places, key=lambda place: min(place.mrids))
 
 
@@ -174,6 +169,21 @@ def _depth(metadata: Metadata) -> str | None:
         return metadata.depth
     odd = (metadata.extra or {}).get("depth")
     return None if odd is None else str(odd)
+
+
+def _centimetres(depth: str | None) -> float:
+    """Return how deep a place is; infinite when that is not known."""
+    number = re.match(r"\s*(-?\d+(?:\.\d+)?)\s*(mm|cm|m|in|ft)?\b", depth or "", re.IGNORECASE | re.ASCII)
+    return math.inf if number is None else float(number[1]) * CENTIMETRES[(number[2] or "cm").lower()]
+
+
+def _is_same(one: str | None, other: str | None) -> bool:
+    """Return whether two depths are the same, however they are written."""
+    if one is None or other is None:
+        return one is other
+    if math.isfinite(_centimetres(one)) or math.isfinite(_centimetres(other)):
+        return _centimetres(one) == _centimetres(other)
+    return one.strip().casefold() == other.strip().casefold()
 
 
 def _repeats(readings: Sequence[Reading]) -> bool:

@@ -92,6 +92,23 @@ def test_depths_are_compared_as_lengths(depths: tuple[str, ...], indices: list[i
     assert _indices(_entries(*depths)) == {depth: {index} for depth, index in zip(depths, indices, strict=True)}
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("10 cm", "30 cm"), ("10cm", "0.3 m")),
+        (("Not Set", "30 cm"), (" not set", "300 mm")),
+        (("top", "bottom"), ("Top", "Bottom ")),
+    ],
+)
+def test_a_depth_that_is_written_otherwise_is_the_same_place(before: tuple[str, str], after: tuple[str, str]) -> None:
+    """What is stored keeps its key, whoever tidies up the texts."""
+    places = Places()
+    indices = [_indices(_entries(*depths), places) for depths in (before, after, after[::-1])]
+
+    assert [indices[1][depth] for depth in after] == [indices[0][depth] for depth in before]
+    assert indices[2] == indices[1]
+
+
 def test_a_depth_that_comes_as_a_number_is_a_place() -> None:
     """The column `depth` can't have it, but the place can."""
     entries = [an_entry({"value": depth}, depth=depth) for depth in (30, 10, 20)]
