@@ -229,8 +229,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         faults.append("end_date should be later than start_date")
     device_sns, reread = values.get("device_sns"), values.get("reread_device_sns")
     if device_sns and reread:
-        known = {_same_device(one) for one in device_sns}
-        foreign = [one for one in reread if _same_device(one) not in known]
+        known = {same_device(one) for one in device_sns}
+        foreign = [one for one in reread if same_device(one) not in known]
         if foreign:
             faults.append(f"reread_device_sns should be among device_sns, which lack {', '.join(foreign)}")
     return faults
@@ -238,11 +238,11 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
 
 def _as_spelled(device_sns: tuple[str, ...], chosen: tuple[str, ...]) -> tuple[str, ...]:
     """Return the chosen devices as `device_sns` spells them."""
-    wanted = {_same_device(one) for one in chosen}
-    return tuple(one for one in device_sns if _same_device(one) in wanted)
+    wanted = {same_device(one) for one in chosen}
+    return tuple(one for one in device_sns if same_device(one) in wanted)
 
 
-def _same_device(device_sn: str) -> str:
+def same_device(device_sn: str) -> str:
     """Return what serial numbers of the same device, in whatever case, have in common."""
     return device_sn.casefold()
 
@@ -321,7 +321,7 @@ def _serial_numbers(given: object, *, at_least: int = 1) -> tuple[str, ...]:
     by_device: dict[str, str] = {}
     for one in re.split(r"[\s,]+", ",".join(listed)):
         if one:
-            by_device.setdefault(_same_device(one), one)
+            by_device.setdefault(same_device(one), one)
     device_sns = tuple(by_device.values())
     if len(device_sns) < at_least or not all(map(_SERIAL_NUMBER.fullmatch, device_sns)):
         raise unfit

@@ -8,6 +8,8 @@ from typing import Any
 
 from singer_sdk.exceptions import ConfigurationError
 
+from tap_zentra.settings import same_device
+
 BESIDE_THE_VALUE = ("overlap", "places")
 """Names of what a partition keeps beside its bookmark, there and in `Bookmark`."""
 
@@ -117,16 +119,16 @@ class Bookmarks:
             ) from None
 
     def _add(self, device_sn: str, partition: dict[str, Any]) -> None:
-        if device_sn.casefold() in self._by_device:
+        if same_device(device_sn) in self._by_device:
             raise StateError(f"the state has two bookmarks for {device_sn}; remove the one with the higher mrid")
         mrid = partition.get("replication_key_value")
         if mrid is not None and (not isinstance(mrid, int) or isinstance(mrid, bool) or mrid < 0):
             raise StateError(f"the state's bookmark of {device_sn} should be an mrid (a whole number), not {mrid!r}")
-        self._by_device[device_sn.casefold()] = partition
+        self._by_device[same_device(device_sn)] = partition
 
     def get(self, device_sn: str) -> Bookmark | None:
         """Return where a device stands; None when nothing was written for it yet."""
-        partition = self._by_device.get(device_sn.casefold(), {})
+        partition = self._by_device.get(same_device(device_sn), {})
         value = partition.get("replication_key_value")
         return None if value is None else Bookmark(value, *(partition.get(name) for name in BESIDE_THE_VALUE))
 
@@ -142,10 +144,10 @@ class Bookmarks:
 
     def set(self, device_sn: str, bookmark: Bookmark, newest: int | None = None) -> None:
         """Move a device's bookmark, and take note of the moment of its newest reading, in seconds since 1970."""
-        partition = self._by_device.get(device_sn.casefold())
+        partition = self._by_device.get(same_device(device_sn))
         if partition is None:
             partition = {"context": {"device_sn": device_sn}}
-            self._by_device[device_sn.casefold()] = partition
+            self._by_device[same_device(device_sn)] = partition
             self._stream_state.setdefault("partitions", []).append(partition)
         partition["replication_key"] = self._replication_key
         partition["replication_key_value"] = bookmark.value
@@ -159,5 +161,5 @@ class Bookmarks:
 
     def _spelling(self, device_sn: str) -> str:
         """Return a device's serial number as its partition spells it."""
-        partition = self._by_device.get(device_sn.casefold())
+        partition = self._by_device.get(same_device(device_sn))
         return device_sn if partition is None else str(partition["context"]["device_sn"])

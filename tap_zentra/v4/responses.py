@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from tap_zentra.calls.errors import DeviceFailedError, TransientError, excerpt, one_line
+from tap_zentra.settings import same_device
 from tap_zentra.v4.pagination import Order
 
 if TYPE_CHECKING:
@@ -143,7 +144,8 @@ def _decode_page_leniently(body: bytes | bytearray) -> ReadingsPage:
         for part, fields in _parts(raw):
             _set_odd_fields_aside(part, fields)
             _make_whole(part)
-        _make_whole(raw.get("pagination") if isinstance(raw, dict) else None)
+        for pagination in _objects([raw.get("pagination")] if isinstance(raw, dict) else None):
+            _make_whole(pagination)
         return msgspec.convert(raw, ReadingsPage)
     except msgspec.ValidationError as error:
         raise UnexpectedBodyError(f"unexpected response format: {error}") from None
@@ -242,12 +244,12 @@ def _set_odd_fields_aside(part: dict[str, Any], fields: _Fields) -> None:
         part["value"] = None  # a number too large for a float
 
 
-def _make_whole(part: object) -> None:
+def _make_whole(part: dict[str, Any]) -> None:
     """Make keys that came as floats the whole numbers that they are."""
-    for name in _WHOLE_NUMBERS if isinstance(part, dict) else ():
-        number = part.get(name)  # type: ignore[attr-defined] # it is a dictionary
+    for name in _WHOLE_NUMBERS:
+        number = part.get(name)
         if isinstance(number, float) and number.is_integer():
-            part[name] = int(number)  # type: ignore[index] # as above
+            part[name] = int(number)
 
 
 def require_page_of(page: ReadingsPage, device_sn: str) -> None:
@@ -258,7 +260,7 @@ def require_page_of(page: ReadingsPage, device_sn: str) -> None:
     """
     for entries in page.data.values():
         for entry in entries:
-            if entry.metadata.device_sn.casefold() != device_sn.casefold():
+            if same_device(entry.metadata.device_sn) != same_device(device_sn):
                 raise UnexpectedBodyError(
                     f"the response is about another device: metadata.device_sn is "
                     f"{one_line(entry.metadata.device_sn, 80)!r}"
