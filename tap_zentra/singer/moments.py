@@ -10,13 +10,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DAY = 86_400
-"""Seconds. A reading stamped more than this in the future was made by a clock that is wrong."""
+"""Seconds."""
 
 SHORTEST_GAP = 3600
 """Seconds without readings that are no gap, however often a device measures."""
 
 INTERVALS = 3
 """So many of a device's usual intervals without readings are no gap."""
+
+
+def latest_moment(now: float) -> float:
+    """Return the latest moment of a reading: one stamped more than a day ahead was made by a clock that is wrong."""
+    return now + DAY
 
 
 def longest_usual_step(moments: Sequence[int]) -> float:

@@ -102,11 +102,7 @@ class Overlap:
         if self._first_read is None:
             return None
         first = max(self._first_read, bookmark + 1 - self._reach)
-        self._contents = {
-            position: content
-            for position, content in self._contents.items()
-            if position >= first or self.is_open(position)
-        }
+        self._contents = {position: content for position, content in self._contents.items() if position >= first}
         known = sorted(self._contents)
         groups = _groups(first, bookmark)
         digests = [_digest(self._contents, _between(known, low, high)) for low, high in groups]

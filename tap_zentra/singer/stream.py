@@ -19,7 +19,7 @@ from tap_zentra.calls.fleet import Fleet
 from tap_zentra.calls.schedule import Outcome, Schedule
 from tap_zentra.singer.bookmarks import Bookmarks
 from tap_zentra.singer.maps import StreamMapError
-from tap_zentra.singer.moments import DAY
+from tap_zentra.singer.moments import latest_moment
 from tap_zentra.singer.pages import DeviceProgress, Page
 from tap_zentra.singer.report import Report
 
@@ -220,7 +220,7 @@ class FleetStream(Stream, Generic[AccountType]):
             DeviceProgress(
                 turn,
                 bookmark=self._start(turn.device_sn, bookmarks),
-                newest=bookmarks.newest(turn.device_sn, until=now + DAY),
+                newest=bookmarks.newest(turn.device_sn, until=latest_moment(now)),
             )
             for turn in schedule.turns
         ]

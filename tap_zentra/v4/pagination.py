@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from tap_zentra.calls.errors import DeviceFailedError
-from tap_zentra.singer.moments import DAY
+from tap_zentra.singer.moments import DAY, latest_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,9 +104,9 @@ class _Response:
     @property
     def may_lack_records(self) -> bool:
         """Whether the service may have more of what was asked for: the page is full, or short of the newest record."""
-        if self.asked.end_mrid is not None and self.highest >= self.asked.end_mrid:
+        if self.asked.end_mrid is not None:  # a range holds all records of its ids
             return False
-        if self.order is Order.OTHER and self.asked.end_mrid is None:
+        if self.order is Order.OTHER:
             # The newest ones, and maybe of ids that don't all exist: only what fits on a page is there as a whole.
             return self.asked.start_mrid is None or self.max_mrid - self.asked.start_mrid >= self.page_size
         return len(self.timestamps_by_mrid) >= self.page_size or self.highest < self.max_mrid
@@ -151,7 +151,7 @@ class MridPaginator:
         self.went_back: int | None = None
         self.done = False
         self._page_size = self._range_size = page_size
-        self._future = now + DAY
+        self._future = latest_moment(now)
         self._since = start if bookmark is None else None
         self._end = math.inf if end is None else end
         self._last_moments: deque[int] = deque(maxlen=RECENT)
@@ -216,6 +216,10 @@ class MridPaginator:
         self.request = PageRequest(start_mrid=start_mrid, end_mrid=end_mrid)
         self.done = False
 
+    def _keep_nothing(self, warning: str | None = None) -> Step:
+        """Leave the bookmark where it is."""
+        return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark, warning=warning)
+
     def _no_records(self, timestamps_by_mrid: Mapping[int, int]) -> Step:
         if timestamps_by_mrid:
             raise NoProgressError("the response has records, but its pagination.max_mrid is null")
@@ -232,7 +236,7 @@ class MridPaginator:
         cheap = max_mrid <= self._page_size
         if not cheap and bookmark - max_mrid <= self._page_size:
             lag = f"{behind}: the service lags behind itself; nothing is new, the next sync asks again"
-            return Step(below_mrid=NOTHING_KEPT, bookmark=bookmark, warning=lag)
+            return self._keep_nothing(lag)
         if self._started_over:
             raise NoProgressError(f"{behind}, and this sync has started over at the device's first record once")
         self._started_over = True
@@ -240,8 +244,7 @@ class MridPaginator:
         self._last_moments.clear()
         self._ask(0)
         reason = "it is one call to make sure" if cheap else "the device was wiped or replaced"
-        warning = f"{behind}: {reason}; reading the device again from its first record"
-        return Step(below_mrid=NOTHING_KEPT, warning=warning)
+        return self._keep_nothing(f"{behind}: {reason}; reading the device again from its first record")
 
     def _records(self, response: _Response) -> Step:
         """Take a page of a device that has records."""
@@ -289,7 +292,7 @@ class MridPaginator:
         # As large as the service allows, so that a day of known records does not fill it.
         self.request = PageRequest(start_date=date, per_page=LARGEST_PAGE)
         self.done = False
-        return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark)
+        return self._keep_nothing()
 
     def _search_on(self, response: _Response, asked: int) -> Step:
         """Nothing new since a date: go on from a later one, and past the present by mrid again."""
@@ -308,14 +311,10 @@ class MridPaginator:
         beyond = self.position + min(response.page_size, self._page_size)
         if beyond <= response.max_mrid:
             self._ask(beyond)
-            return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark)
+            return self._keep_nothing()
         brought = "no record at all" if self.bookmark is None else f"nothing behind mrid {self.bookmark}"
-        return Step(
-            below_mrid=NOTHING_KEPT,
-            bookmark=self.bookmark,
-            warning=f"its newest record is mrid {response.max_mrid}, but the service brings {brought}; "
-            "the next sync asks again",
-        )
+        newest = f"its newest record is mrid {response.max_mrid}"
+        return self._keep_nothing(f"{newest}, but the service brings {brought}; the next sync asks again")
 
     # Pages with records
 
@@ -333,13 +332,13 @@ class MridPaginator:
 
     def _page_by_mrid(self, response: _Response) -> Step:
         if self._is_incomplete(response):
-            return self._read_by_range(self.position)
+            return self._read_by_range()
         missing = self._first_missing(response)
         if missing is None:
             return self._keep(response)
         # A range has what such a page may have left out, and then the next ones: where one is missing, more are.
         self._by_range = True
-        return self._read_by_range(missing) if missing == self.position else self._keep(response, missing)
+        return self._read_by_range() if missing == self.position else self._keep(response, missing)
 
     def _refuse_what_was_not_asked_for(self, response: _Response) -> None:
         start, lowest = response.asked.start_mrid, min(response.timestamps_by_mrid)
@@ -357,7 +356,7 @@ class MridPaginator:
         self._doubts_date = False
         self._ask(0)
         warning = "the service found nothing since start_date; reading all records"
-        return Step(below_mrid=NOTHING_KEPT, warning=warning)
+        return self._keep_nothing(warning)
 
     def _page_before_start(self, response: _Response, since: int) -> Step:
         """Look for the first record that counts: from there on all are kept, whatever the clock says."""
@@ -365,12 +364,12 @@ class MridPaginator:
         first = next((mrid for mrid in sorted(moments) if since <= moments[mrid] <= self._future), None)
         begins_before = first is not None and any(moments[mrid] < since for mrid in moments if mrid < first)
         if self._is_incomplete(response) and not begins_before:
-            return self._read_by_range(self.position)
+            return self._read_by_range()
         self._by_range = self._by_range or response.order is not Order.MRID
         if first is None:
             self._note_moments(moments)
             self._go_on(response.highest + 1, response)
-            return Step(below_mrid=NOTHING_KEPT)
+            return self._keep_nothing()
         self._since = None
         self.position = first
         if response.asked.start_date is not None:
@@ -384,13 +383,13 @@ class MridPaginator:
 
     def _is_incomplete(self, response: _Response) -> bool:
         """Return whether the order of a page says that records between its ends may be missing."""
-        return response.asked.end_mrid is None and response.order is not Order.MRID and response.may_lack_records
+        return response.order is not Order.MRID and response.may_lack_records
 
-    def _read_by_range(self, start_mrid: int) -> Step:
+    def _read_by_range(self) -> Step:
         """Ask for ranges from now on, in which the order does not matter, and keep nothing of this page."""
         self._by_range = True
-        self._ask(start_mrid)
-        return Step(below_mrid=NOTHING_KEPT, bookmark=self.bookmark)
+        self._ask(self.position)
+        return self._keep_nothing()
 
     def _keep(self, response: _Response, below_mrid: int | None = None) -> Step:
         """Keep a page from the position on, up to where something may be missing, or to `end_date`."""
@@ -431,9 +430,9 @@ class MridPaginator:
         """Return the first mrid that the service may have left for a later page; None: there is none.
 
         Mostly such an mrid was never used. But where pages are sorted by time, and a clock was wrong, a record with a
-        lower mrid and a later time than the page's last one is still to come. A range holds all records of its ids.
+        lower mrid and a later time than the page's last one is still to come.
         """
-        if response.asked.end_mrid is not None or not response.may_lack_records:
+        if not response.may_lack_records:
             return None
         mrids = sorted(mrid for mrid in response.timestamps_by_mrid if mrid >= self.position)
         # A history may begin late, so nothing is missing before its first record.

@@ -18,7 +18,7 @@ from singer_sdk import typing as th
 
 from tap_zentra.singer import overlap
 from tap_zentra.singer.bookmarks import Bookmark
-from tap_zentra.singer.moments import DAY
+from tap_zentra.singer.moments import latest_moment
 from tap_zentra.singer.overlap import Overlap
 from tap_zentra.singer.pages import Page
 from tap_zentra.singer.stream import FleetStream
@@ -184,13 +184,13 @@ class ReadingsReader:
         still_open = {mrid for mrid in kept if overlap.is_open(mrid)}
         self._held = [record for record in self._held if overlap.is_open(record["mrid"])]
         self._held += reading_records(series, self._device_sn, wanted=still_open)
-        future = self._now + DAY
+        latest = latest_moment(self._now)
         return Page(
             records=lambda: itertools.chain(before, records()),
             bookmark=self._bookmark(step),
             mrids=(min(new), max(new)) if new else None,
-            moments=[moment for moment in kept.values() if moment <= future],
-            ahead=max((moment for moment in new.values() if moment > future), default=None),
+            moments=[moment for moment in kept.values() if moment <= latest],
+            ahead=max((moment for moment in new.values() if moment > latest), default=None),
             rewritten=len(changed),
             warning=step.warning,
             went_back=self._paginator.went_back,
@@ -198,7 +198,8 @@ class ReadingsReader:
 
     def _contents(self, series: Sequence[Series], kept: Mapping[int, int]) -> dict[int, bytes]:
         """Return what those records hold that were read again, or that the next sync will read again."""
-        wanted = [mrid for mrid in kept if self._overlap.is_wanted(mrid, newest=max(kept))]
+        newest = max(kept, default=0)
+        wanted = [mrid for mrid in kept if self._overlap.is_wanted(mrid, newest)]
         start = self._settings.start_date
         if start is not None and self._overlap.has_no_beginning:
             # A state of 0.1.0: what comes before `start_date` was not read then, and is not to be read later.
