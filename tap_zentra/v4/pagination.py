@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RECENT = 21
 """Records by which it is judged when a device was read last."""
 
+FIRST_MRID = 1
+"""Of a device that has kept all its records (METER's documentation)."""
+
 LARGEST_PAGE = 2000
 """Records that the service allows a page to hold (METER's documentation)."""
 
@@ -161,7 +164,7 @@ class MridPaginator:
         self._started_over = False
         self._doubts_date = False
         self._search_date: int | None = None
-        self._searched = False
+        self._searched_below = 0  # up to this mrid a date has brought what it can
         self._max_mrid: int | None = None
         self._empty_pages = 0
         if bookmark is None:
@@ -257,12 +260,8 @@ class MridPaginator:
                 f"{EMPTY_PAGES_IN_A_ROW} empty pages in a row up to mrid {self.position}, although the newest record "
                 f"is mrid {response.max_mrid}"
             )
-        if search_date is not None and not new:
-            return self._search_on(response, search_date)
-        if search_date is not None and response.order is Order.OTHER and response.may_lack_records:
-            # Maybe the newest records, and not the next ones.
-            self._searched = self._by_range = True
-            return self._skip(response)
+        if search_date is not None:
+            return self._found_by_date(response) if new else self._search_on(response, search_date)
         if not response.timestamps_by_mrid:
             return self._date_without_records(response) if by_date else self._empty_page(response)
         return self._page(response)
@@ -281,7 +280,7 @@ class MridPaginator:
             return self._read_all()
         if response.max_mrid < self.position or response.max_mrid == self.bookmark:
             return Step(bookmark=self.bookmark)
-        if self._last_moments and not self._searched:
+        if self._last_moments and self.position >= self._searched_below:
             # Not simply the last one: a single record may have been stamped by a clock that was wrong.
             return self._search(max(0, statistics.median_low(self._last_moments) - DAY))
         return self._skip(response)
@@ -303,12 +302,29 @@ class MridPaginator:
             step = max(60, (max(moments) - min(moments)) // 60 * 60)
         if asked + step <= self._future:
             return self._search(asked + step)
-        self._searched = True
+        self._searched_below = response.max_mrid + 1
         return self._skip(response)
+
+    def _found_by_date(self, response: _Response) -> Step:
+        """Go on to what a date has brought by the mrids before it, where a wrong clock may have stamped records."""
+        found = min(mrid for mrid in response.timestamps_by_mrid if mrid >= self.position)
+        if response.order is Order.OTHER and response.may_lack_records:
+            # Maybe the newest records, and not the next ones.
+            self._searched_below = response.max_mrid + 1
+            self._by_range = True
+            return self._skip(response)
+        if self._since is not None:
+            return self._page(response)
+        if found > self.position + self._range_size:
+            self._searched_below = found
+            return self._skip(response)
+        return self._keep_page_by_date(response)
 
     def _skip(self, response: _Response) -> Step:
         """Go on behind the ids that a page would have held."""
-        beyond = self.position + min(response.page_size, self._page_size)
+        beyond = self.position + self._range_size
+        if self._searched_below > self.position:
+            beyond = min(beyond, self._searched_below)
         if beyond <= response.max_mrid:
             self._ask(beyond)
             return self._keep_nothing()
@@ -338,7 +354,10 @@ class MridPaginator:
             return self._keep(response)
         # A range has what such a page may have left out, and then the next ones: where one is missing, more are.
         self._by_range = True
-        return self._read_by_range() if missing == self.position else self._keep(response, missing)
+        if missing > min(response.timestamps_by_mrid):
+            return self._keep(response, missing)
+        self.position = missing
+        return self._read_by_range()
 
     def _refuse_what_was_not_asked_for(self, response: _Response) -> None:
         start, lowest = response.asked.start_mrid, min(response.timestamps_by_mrid)
@@ -411,7 +430,7 @@ class MridPaginator:
         if kept:
             last = max(kept)
             self.bookmark = last if self.bookmark is None else max(last, self.bookmark)
-            self._searched = False
+            self._searched_below = 0
             self._note_moments(kept)
         return Step(from_mrid=from_mrid, below_mrid=below_mrid, bookmark=self.bookmark)
 
@@ -435,8 +454,10 @@ class MridPaginator:
         if not response.may_lack_records:
             return None
         mrids = sorted(mrid for mrid in response.timestamps_by_mrid if mrid >= self.position)
-        # A history may begin late, so nothing is missing before its first record.
-        return self.position if mrids[0] > self.position and self._last_moments else _first_hole(mrids)
+        if mrids[0] <= max(self.position, FIRST_MRID):
+            return _first_hole(mrids)
+        # A history may begin late, so that one page before its first record is enough.
+        return self.position if self._last_moments else max(self.position, mrids[0] - self._range_size)
 
 
 def _first_hole(mrids: list[int]) -> int | None:

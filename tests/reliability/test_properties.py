@@ -97,16 +97,12 @@ def devices_of_any_kind(draw: st.DrawFn, number: int, service: dict[str, Any]) -
         silences=draw(
             st.lists(st.tuples(st.integers(1, 60), st.sampled_from([86_400, 2_200_000])), max_size=2).map(tuple)
         ),
-        # By mrid a page is what it is, whatever the clock says; the other cases are the paginator's tests' own.
-        clock=draw(wrong_clocks()) if _goes_by_mrid(service) and draw(st.booleans()) else (),
+        # A page that ends at a date may never show what a wrong clock has stamped elsewhere.
+        clock=draw(wrong_clocks()) if not service["page_days"] and draw(st.booleans()) else (),
         units_changed_at=draw(st.none() | st.integers(1, 60)),
         error_rate=draw(st.sampled_from([0.0, 0.3, 1.0])),
         empty_pages=draw(st.sampled_from(["null", "missing"])),
     )
-
-
-def _goes_by_mrid(service: dict[str, Any]) -> bool:
-    return service["sorting"] == "mrid" and service["pages"] == "records" and not service["page_days"]
 
 
 @st.composite

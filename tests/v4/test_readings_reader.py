@@ -413,7 +413,7 @@ def test_the_stream_makes_readers_as_the_settings_say() -> None:
         "device_depth": False,
         "end_date": "1970-01-01T01:00:00Z",
     }
-    api = _Api(_page_of(101, 102, max_mrid=200))
+    api = _Api(_page_of(*range(91, 103), max_mrid=200))
     account = Account(read_settings(config), cast("Api", api), call_limits(user_limit=1, device_limit=1, window=1))
     stream = ReadingsStream(TapZentra(config=config), lambda: account)
     reader = stream.reader(DEVICE, Bookmark(100), newest=None, now=NOW)
