@@ -17,14 +17,15 @@ MAY_IMPORT = {
     "settings": set(),
     "singer": {"settings", "calls"},
     "calls": set(),
+    "bodies": {"calls.errors"},
     "http": {"calls.errors"},
-    "v4": {"settings", "singer", "http", "calls"},
+    "v4": {"settings", "singer", "bodies", "http", "calls"},
     "emulator": set(),
 }
 """Each room and the rooms, or modules, that it may import; imports run one way."""
 
 PURE = (
-    *("calls.limits", "calls.refusals", "calls.schedule", "settings"),
+    *("calls.limits", "calls.refusals", "calls.schedule", "settings", "bodies"),
     *("singer.bookmarks", "singer.moments", "singer.overlap", "v4.places"),
     *("v4.pagination", "v4.responses"),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,3 +52,9 @@ def gaps(moments: Sequence[int], newest_before: int | None) -> list[int]:
             found.append(moment - newest)
         newest = max(newest, moment)
     return found
+
+
+@lru_cache(maxsize=4096)
+def iso_timestamp(seconds: int) -> str:
+    """Return a moment as ISO 8601 in UTC; a page has 2000 of them for 48,000 readings."""
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat()

@@ -1,24 +1,19 @@
-r"""Stream `readings`: its columns, and how a response becomes records.
-
-A dirty detail of the service that is settled here: units such as `" \\u00b0C"`.
-"""
+"""Stream `readings`: its columns, and how a response becomes records."""
 
 from __future__ import annotations
 
 import functools
 import itertools
-import re
 import sys
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from singer_sdk import typing as th
 
+from tap_zentra.bodies import clean_units, comparable
 from tap_zentra.singer import overlap
 from tap_zentra.singer.bookmarks import Bookmark
-from tap_zentra.singer.moments import latest_moment
+from tap_zentra.singer.moments import iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
 from tap_zentra.singer.pages import Page
 from tap_zentra.singer.stream import FleetStream
@@ -289,7 +284,7 @@ def record_contents(series: Iterable[Series], wanted: Collection[int]) -> dict[i
                         port,
                         index,
                         reading.timestamp_utc,
-                        _comparable(reading.value),
+                        comparable(reading.value),
                         units,
                         reading.error_flag,
                         reading.error_description or None,
@@ -301,32 +296,8 @@ def record_contents(series: Iterable[Series], wanted: Collection[int]) -> dict[i
 _ENCODER = msgspec.json.Encoder()
 
 
-def _comparable(value: float | None) -> float | str | None:
-    """Return a value in the form in which 17 is 17.0, and 0 is -0.0."""
-    try:
-        return None if value is None else value + 0.0
-    except OverflowError:
-        return str(value)
-
-
 def _extra(metadata: Metadata, reading: Reading) -> dict[str, Any] | None:
     """Return the fields of an entry and of a reading that no column knows; a reading's win over an entry's."""
     if metadata.extra is None:
         return reading.extra
     return {**metadata.extra, **(reading.extra or {})}
-
-
-@lru_cache(maxsize=4096)
-def iso_timestamp(seconds: int) -> str:
-    """Return a moment, in seconds since 1970, as ISO 8601 in UTC; a page has 2000 of them for 48,000 readings."""
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat()
-
-
-_ESCAPE = re.compile(r"\\u(?!0000|[dD][89a-fA-F])([0-9a-fA-F]{4})")
-
-
-def clean_units(units: str | None) -> str | None:
-    r"""Return units without blanks and escapes: `" m\\u00b3/m\\u00b3"` -> `"m³/m³"`, `""` -> None."""
-    if not units:
-        return None
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), units).strip() or None

@@ -1,47 +1,41 @@
 """The body of a response of `get_readings` -> a page, checked; knows neither the network nor the SDK.
 
-It holds one entry for each sensor of each measurement. What is dirty in a body is settled here: the bare word `NaN`,
-characters that no target can store, and optional fields that nobody knows yet or that come in another form. What keys,
-values and paging need is checked strictly.
+It holds one entry for each sensor of each measurement. What keys, values and paging need is checked strictly; what is
+dirty in a body is settled by `bodies`.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_zentra.calls.errors import DeviceFailedError, TransientError, excerpt, one_line
+from tap_zentra.bodies import (
+    EXTRA,
+    Integer,
+    Natural,
+    Port,
+    Timestamp,
+    UnexpectedBodyError,
+    decode_leniently,
+    is_anything,
+    is_flag,
+    is_integer,
+    is_natural,
+    is_text,
+    make_whole,
+    objects,
+    set_odd_fields_aside,
+)
+from tap_zentra.calls.errors import one_line
 from tap_zentra.settings import same_device
 from tap_zentra.v4.pagination import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LAST_TIMESTAMP = 253_402_300_799
-"""The last second of the year 9999, the end of what a date can say."""
-
-BIGGEST_MRID = 2**63 - 1
-"""The largest integer that warehouses store in a column of integers."""
-
-_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=BIGGEST_MRID)]
-_Port = Annotated[int, msgspec.Meta(ge=-1, le=BIGGEST_MRID)]
-_Natural = Annotated[int, msgspec.Meta(ge=0, le=BIGGEST_MRID)]
-_Timestamp = Annotated[int, msgspec.Meta(ge=0, le=LAST_TIMESTAMP)]
-_EXTRA = "tap-zentra: extra"
-"""The name under which unknown fields travel inside a body; the service will hardly have a field of this name."""
-
-
-class NotJSONError(TransientError):
-    """The body is no JSON text: cut off on its way, or a page for people. The same call may succeed later."""
-
-
-class UnexpectedBodyError(DeviceFailedError):
-    """The body is JSON, but not what the service sends; the message names the field."""
+    from tap_zentra.bodies import Fields
 
 
 class Reading(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -50,30 +44,30 @@ class Reading(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     `timestamp_utc` is in seconds since 1970, `tz_offset` in seconds.
     """
 
-    timestamp_utc: _Timestamp
-    mrid: _Natural
+    timestamp_utc: Timestamp
+    mrid: Natural
     value: int | float | None
     error_flag: bool | None = None
     error_description: str | None = None
     datetime: str | None = None
-    tz_offset: _Integer | None = None
-    precision: _Integer | None = None
-    sub_sensor_index: _Natural | None = None
-    extra: dict[str, Any] | None = msgspec.field(default=None, name=_EXTRA)
+    tz_offset: Integer | None = None
+    precision: Integer | None = None
+    sub_sensor_index: Natural | None = None
+    extra: dict[str, Any] | None = msgspec.field(default=None, name=EXTRA)
 
 
 class Metadata(msgspec.Struct, forbid_unknown_fields=True):
     """What all readings of an entry share."""
 
     device_sn: str
-    port_number: _Port | None = None
+    port_number: Port | None = None
     device_name: str | None = None
     sensor_name: str | None = None
     sensor_sn: str | None = None
     units: str | None = None
     depth: str | None = None
-    sub_sensor_index: _Natural | None = None
-    extra: dict[str, Any] | None = msgspec.field(default=None, name=_EXTRA)
+    sub_sensor_index: Natural | None = None
+    extra: dict[str, Any] | None = msgspec.field(default=None, name=EXTRA)
 
 
 class Entry(msgspec.Struct):
@@ -86,7 +80,7 @@ class Entry(msgspec.Struct):
 class Pagination(msgspec.Struct):
     """The device's newest record, the one field that can be trusted on every page; and how large a page may be."""
 
-    max_mrid: _Natural | None
+    max_mrid: Natural | None
     per_page: Any = None
 
 
@@ -98,12 +92,6 @@ class ReadingsPage(msgspec.Struct):
 
 
 _PAGE_DECODER = msgspec.json.Decoder(ReadingsPage)
-
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-"""A character that PostgreSQL stores in no text. With one more backslash in front it is another text."""
-
-_HALF = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
-"""What may be half of a letter, as such or as an escape."""
 
 _BARE_NAN = re.compile(rb'"value"(?<!\\"value")\s*:\s*NaN\b')
 """A value that strict parsers refuse. Within a text, the first quote would have a backslash in front."""
@@ -132,124 +120,54 @@ def decode_page(body: bytes | bytearray) -> ReadingsPage:
 
 def _decode_page_leniently(body: bytes | bytearray) -> ReadingsPage:
     """Decode a response that has words that JSON does not know, or optional fields that we do not know so."""
-    try:
-        raw = _storable(body.decode(json.detect_encoding(body), "surrogatepass"))
-    except RecursionError:
-        raise UnexpectedBodyError("the response is nested too deeply") from None
-    except ValueError:
-        raise NotJSONError(f"the response is not JSON: {excerpt(body)}") from None
+    raw = decode_leniently(body)
     if isinstance(raw, dict) and "data" not in raw and "detail" in raw:
         raise UnexpectedBodyError(f"the response has no data: {one_line(str(raw['detail']))}")
     try:
         for part, fields in _parts(raw):
-            _set_odd_fields_aside(part, fields)
-            _make_whole(part)
-        for pagination in _objects([raw.get("pagination")] if isinstance(raw, dict) else None):
-            _make_whole(pagination)
+            set_odd_fields_aside(part, fields)
+            make_whole(part, _WHOLE_NUMBERS)
+        for pagination in objects([raw.get("pagination")] if isinstance(raw, dict) else None):
+            make_whole(pagination, _WHOLE_NUMBERS)
         return msgspec.convert(raw, ReadingsPage)
     except msgspec.ValidationError as error:
         raise UnexpectedBodyError(f"unexpected response format: {error}") from None
 
 
-def _storable(text: str) -> object:
-    """Return what a JSON text says, with U+FFFD for NULs and halves of letters, and null for numbers that are none.
-
-    Raises:
-        ValueError: It is no JSON text.
-    """
-    text = _NUL.sub(r"\1\\ufffd", text)
-    raw = _loads(text)
-    if not _HALF.search(text):
-        return raw
-    return _loads(
-        json.dumps(raw, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    )
-
-
-def _loads(text: str) -> object:
-    return json.loads(text, parse_constant=lambda _: None)
-
-
-def _is_text(value: object) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _is_integer(value: object, least: int = -(2**63)) -> bool:
-    return value is None or (type(value) is int and least <= value <= BIGGEST_MRID)
-
-
-def _is_natural(value: object) -> bool:
-    return _is_integer(value, least=0)
-
-
-def _is_flag(value: object) -> bool:
-    return value is None or isinstance(value, bool)
-
-
-def _is_anything(_value: object) -> bool:
-    """Let a field pass whose form is checked strictly later."""
-    return True
-
-
-_Fields = Mapping[str, Callable[[object], bool]]
-
-_READING_FIELDS: _Fields = {
-    "timestamp_utc": _is_anything,
-    "mrid": _is_anything,
-    "value": _is_anything,
-    "error_flag": _is_flag,
-    "error_description": _is_text,
-    "datetime": _is_text,
-    "tz_offset": _is_integer,
-    "precision": _is_integer,
-    "sub_sensor_index": _is_natural,
+_READING_FIELDS: Fields = {
+    "timestamp_utc": is_anything,
+    "mrid": is_anything,
+    "value": is_anything,
+    "error_flag": is_flag,
+    "error_description": is_text,
+    "datetime": is_text,
+    "tz_offset": is_integer,
+    "precision": is_integer,
+    "sub_sensor_index": is_natural,
 }
-_METADATA_FIELDS: _Fields = {
-    "device_sn": _is_anything,
-    "port_number": _is_anything,
-    "device_name": _is_text,
-    "sensor_name": _is_text,
-    "sensor_sn": _is_text,
-    "units": _is_text,
-    "depth": _is_text,
-    "sub_sensor_index": _is_natural,
+_METADATA_FIELDS: Fields = {
+    "device_sn": is_anything,
+    "port_number": is_anything,
+    "device_name": is_text,
+    "sensor_name": is_text,
+    "sensor_sn": is_text,
+    "units": is_text,
+    "depth": is_text,
+    "sub_sensor_index": is_natural,
 }
 _WHOLE_NUMBERS = ("timestamp_utc", "mrid", "port_number", "max_mrid")
 """Keys, which may come as 3.0 and never as "3"."""
 
 
-def _parts(raw: object) -> Iterator[tuple[dict[str, Any], _Fields]]:
+def _parts(raw: object) -> Iterator[tuple[dict[str, Any], Fields]]:
     """Yield each metadata and reading object of a body, whatever the body is, with the fields that it may have."""
     data = raw.get("data") if isinstance(raw, dict) else None
     for entries in data.values() if isinstance(data, dict) else ():
-        for entry in _objects(entries):
+        for entry in objects(entries):
             if isinstance(entry.get("metadata"), dict):
                 yield entry["metadata"], _METADATA_FIELDS
-            for reading in _objects(entry.get("readings")):
+            for reading in objects(entry.get("readings")):
                 yield reading, _READING_FIELDS
-
-
-def _objects(listed: object) -> list[dict[str, Any]]:
-    """Return the objects of a list, whatever else it holds, and whatever it is."""
-    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-
-
-def _set_odd_fields_aside(part: dict[str, Any], fields: _Fields) -> None:
-    """Move fields that we do not know, or not in this form, to where the record's column `extra` takes them from."""
-    odd = [name for name, value in part.items() if name not in fields or not fields[name](value)]
-    if odd:
-        part[_EXTRA] = {name: part.pop(name) for name in sorted(odd)}
-    value = part.get("value")
-    if isinstance(value, float) and not math.isfinite(value):
-        part["value"] = None  # a number too large for a float
-
-
-def _make_whole(part: dict[str, Any]) -> None:
-    """Make keys that came as floats the whole numbers that they are."""
-    for name in _WHOLE_NUMBERS:
-        number = part.get(name)
-        if isinstance(number, float) and number.is_integer():
-            part[name] = int(number)
 
 
 def require_page_of(page: ReadingsPage, device_sn: str) -> None:

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tap_zentra.bodies import NotJSONError, UnexpectedBodyError
 from tap_zentra.emulator import STANDARD_STATION, Device, Emulator, Request
 from tap_zentra.settings import read_settings
 from tap_zentra.v4.pagination import NoProgressError
 from tap_zentra.v4.readings import READINGS, READINGS_KEY, ReadingsReader
-from tap_zentra.v4.responses import NotJSONError, UnexpectedBodyError
 from tests.support import TOKEN
 
 if TYPE_CHECKING:

@@ -10,14 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tap_zentra.bodies import LAST_TIMESTAMP, clean_units
+from tap_zentra.singer.moments import iso_timestamp
 from tap_zentra.v4.places import Places
-from tap_zentra.v4.readings import READINGS, READINGS_KEY, clean_units, iso_timestamp, reading_records
-from tap_zentra.v4.responses import (
-    LAST_TIMESTAMP,
-    decode_page,
-    page_size,
-    timestamps_by_mrid,
-)
+from tap_zentra.v4.readings import READINGS, READINGS_KEY, reading_records
+from tap_zentra.v4.responses import decode_page, page_size, timestamps_by_mrid
 from tests.v4.support import (
     DEVICE,
     JSON_TYPES,

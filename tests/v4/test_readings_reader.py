@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from tap_zentra.bodies import NotJSONError, UnexpectedBodyError
 from tap_zentra.settings import read_settings
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.tap import TapZentra
 from tap_zentra.v4.api import Account, call_limits
 from tap_zentra.v4.pagination import NoProgressError, PageRequest
 from tap_zentra.v4.readings import ReadingsReader, ReadingsStream
-from tap_zentra.v4.responses import NotJSONError, UnexpectedBodyError
 from tests.v4.support import DEVICE, a_page, an_entry, as_sent
 
 if TYPE_CHECKING:

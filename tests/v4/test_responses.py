@@ -8,14 +8,9 @@ from typing import Any
 
 import pytest
 
+from tap_zentra.bodies import NotJSONError, UnexpectedBodyError
 from tap_zentra.v4.pagination import Order
-from tap_zentra.v4.responses import (
-    NotJSONError,
-    UnexpectedBodyError,
-    decode_page,
-    order_of,
-    require_page_of,
-)
+from tap_zentra.v4.responses import decode_page, order_of, require_page_of
 from tests.v4.support import (
     DEVICE,
     NOON,

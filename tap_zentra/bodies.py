@@ -1,0 +1,157 @@
+"""What is dirty in the body of a response, whichever API sent it; knows neither the network nor the SDK.
+
+The bare word `NaN`, characters that no target can store, and optional fields that nobody knows yet or that come in
+another form are settled here. What keys, values and paging need is checked strictly, by the types of each API.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from tap_zentra.calls.errors import DeviceFailedError, TransientError, excerpt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LAST_TIMESTAMP = 253_402_300_799
+"""The last second of the year 9999, the end of what a date can say."""
+
+BIGGEST_INTEGER = 2**63 - 1
+"""The largest integer that warehouses store in a column of integers."""
+
+Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=BIGGEST_INTEGER)]
+Port = Annotated[int, msgspec.Meta(ge=-1, le=BIGGEST_INTEGER)]
+Natural = Annotated[int, msgspec.Meta(ge=0, le=BIGGEST_INTEGER)]
+Timestamp = Annotated[int, msgspec.Meta(ge=0, le=LAST_TIMESTAMP)]
+
+EXTRA = "tap-zentra: extra"
+"""The name under which odd fields travel inside a body; the service will hardly have a field of this name."""
+
+NO_PORT = -1
+"""What stands for the port where the service names none."""
+
+
+class NotJSONError(TransientError):
+    """The body is no JSON text: cut off on its way, or a page for people. The same call may succeed later."""
+
+
+class UnexpectedBodyError(DeviceFailedError):
+    """The body is JSON, but not what the service sends; the message names the field."""
+
+
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+"""A character that PostgreSQL stores in no text. With one more backslash in front it is another text."""
+
+_HALF = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
+"""What may be half of a letter, as such or as an escape."""
+
+
+def decode_leniently(body: bytes | bytearray | memoryview) -> object:
+    """Return what a body says, with U+FFFD for NULs and halves of letters, and null for numbers that are none.
+
+    Raises:
+        NotJSONError: It is no JSON text.
+        UnexpectedBodyError: It is nested too deeply.
+    """
+    whole = bytes(body)
+    try:
+        return _storable(whole.decode(json.detect_encoding(whole), "surrogatepass"))
+    except RecursionError:
+        raise UnexpectedBodyError("the response is nested too deeply") from None
+    except ValueError:
+        raise NotJSONError(f"the response is not JSON: {excerpt(whole)}") from None
+
+
+def _storable(text: str) -> object:
+    """Return what a JSON text says, with what targets can't store replaced.
+
+    Raises:
+        ValueError: It is no JSON text.
+    """
+    text = _NUL.sub(r"\1\\ufffd", text)
+    raw = _loads(text)
+    if not _HALF.search(text):
+        return raw
+    return _loads(
+        json.dumps(raw, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    )
+
+
+def _loads(text: str) -> object:
+    return json.loads(text, parse_constant=lambda _: None)
+
+
+Fields = Mapping[str, Callable[[object], bool]]
+"""The fields that an object may have, and for each whether a value has the form that we know."""
+
+
+def is_text(value: object) -> bool:
+    """Return whether a field is a text, or null."""
+    return value is None or isinstance(value, str)
+
+
+def is_integer(value: object, least: int = -(2**63)) -> bool:
+    """Return whether a field is an integer that warehouses store, or null."""
+    return value is None or (type(value) is int and least <= value <= BIGGEST_INTEGER)
+
+
+def is_natural(value: object) -> bool:
+    """Return whether a field is an integer from 0 on, or null."""
+    return is_integer(value, least=0)
+
+
+def is_flag(value: object) -> bool:
+    """Return whether a field is true, false or null."""
+    return value is None or isinstance(value, bool)
+
+
+def is_anything(_value: object) -> bool:
+    """Let a field pass whose form is checked strictly later."""
+    return True
+
+
+def objects(listed: object) -> list[dict[str, Any]]:
+    """Return the objects of a list, whatever else it holds, and whatever it is."""
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
+
+def set_odd_fields_aside(part: dict[str, Any], fields: Fields) -> None:
+    """Move fields that we do not know, or not in this form, to where the record's column `extra` takes them from."""
+    odd = [name for name, value in part.items() if name not in fields or not fields[name](value)]
+    if odd:
+        part[EXTRA] = {name: part.pop(name) for name in sorted(odd)}
+    value = part.get("value")
+    if isinstance(value, float) and not math.isfinite(value):
+        part["value"] = None  # a number too large for a float
+
+
+def make_whole(part: dict[str, Any], names: Iterable[str]) -> None:
+    """Make keys that came as floats the whole numbers that they are: 3.0 is 3, and "3" is no number."""
+    for name in names:
+        number = part.get(name)
+        if isinstance(number, float) and number.is_integer():
+            part[name] = int(number)
+
+
+_ESCAPE = re.compile(r"\\u(?!0000|[dD][89a-fA-F])([0-9a-fA-F]{4})")
+
+
+def clean_units(units: str | None) -> str | None:
+    r"""Return units without blanks and escapes: `" m\\u00b3/m\\u00b3"` -> `"m³/m³"`, `""` -> None."""
+    if not units:
+        return None
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), units).strip() or None
+
+
+def comparable(value: float | None) -> float | str | None:
+    """Return a value in the form in which 17 is 17.0, and 0 is -0.0: what digests go by."""
+    try:
+        return None if value is None else value + 0.0
+    except OverflowError:
+        return str(value)
