@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
@@ -16,7 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from tap_zentra.calls.errors import DeviceFailedError, TransientError, one_line
+from tap_zentra.calls.errors import CallError, DeviceFailedError, TransientError, excerpt, one_line
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -36,6 +37,12 @@ INITIAL_BYTES = 2**22
 
 MAX_BYTES = 256 * 2**20
 """A body beyond this is refused: 2000 records of 24 measurements are 9 MB."""
+
+OK = 200
+REDIRECTS = {301, 302, 303, 307, 308}
+UNAUTHORIZED = 401
+TOO_MANY_REQUESTS = 429
+SERVER_ERROR = 500
 
 MAX_TIMEOUTS = 5
 """Timeouts that a whole response may take: a service that sends a byte now and then must not hold a device for ever."""
@@ -59,6 +66,20 @@ class Response:
     reason: str
     headers: Mapping[str, str]
     body: bytearray
+
+    @property
+    def status_line(self) -> str:
+        """The status as a number and in words."""
+        return f"{self.status} {self.reason}".strip()
+
+    @property
+    def words(self) -> str:
+        """What the service says of an error, on one line."""
+        try:
+            detail = json.loads(self.body)["detail"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return excerpt(self.body)
+        return one_line(detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False))
 
 
 class Transport:
@@ -119,6 +140,18 @@ class Transport:
             raise TransientError(f"the connection failed: {self.without_secret(_innermost(error))}") from None
         reason = one_line(self.without_secret(str(response.reason or "")))
         return Response(response.status_code, reason, response.headers, self._body_without_secret(body))
+
+    def general_error(self, response: Response) -> CallError | None:
+        """Return the error that a response is, whichever API it comes from; None: the API has to say."""
+        if response.status >= SERVER_ERROR:
+            return TransientError(f"the service failed ({response.status_line}: {response.words})")
+        if response.status in REDIRECTS and "Location" in response.headers:
+            target = one_line(self.without_secret(response.headers["Location"]))
+            return DeviceFailedError(
+                f"the service redirects ({response.status_line}) to {target}, which is not followed; check api_url and "
+                "server"
+            )
+        return None
 
     def without_secret(self, text: str) -> str:
         """Return what the service says without the secret, if it should echo it, so that it gets into no log."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,17 +9,9 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tap_zentra.calls.errors import (
-    CallError,
-    DeviceFailedError,
-    LockedOutError,
-    TokenRefusedError,
-    TransientError,
-    excerpt,
-    one_line,
-)
+from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError
 from tap_zentra.calls.limits import CallLimits, SlidingWindow
-from tap_zentra.http import Transport
+from tap_zentra.http import OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,12 +19,6 @@ if TYPE_CHECKING:
     from tap_zentra.http import Response
     from tap_zentra.settings import Settings
     from tap_zentra.v4.pagination import PageRequest
-
-OK = 200
-REDIRECTS = {301, 302, 303, 307, 308}
-UNAUTHORIZED = 401
-TOO_MANY_REQUESTS = 429
-SERVER_ERROR = 500
 
 
 class Api:
@@ -102,8 +87,7 @@ class Api:
         return response.body
 
     def _error(self, response: Response) -> CallError:
-        words = words_of(response.body)
-        status = f"{response.status} {response.reason}".strip()
+        status, words = response.status_line, response.words
         if response.status == UNAUTHORIZED:
             return TokenRefusedError(
                 f"the service refuses the token ({status}: {words}); check auth_token, and server: a token is valid on "
@@ -115,14 +99,7 @@ class Api:
                 seconds=lock_out_seconds(response.headers, words),
                 account=locks_account(words, device_call_limit=self._device_call_limit),
             )
-        if response.status >= SERVER_ERROR:
-            return TransientError(f"the service failed ({status}: {words})")
-        if response.status in REDIRECTS and "Location" in response.headers:
-            target = one_line(self._transport.without_secret(response.headers["Location"]))
-            return DeviceFailedError(
-                f"the service redirects ({status}) to {target}, which is not followed; check api_url and server"
-            )
-        return DeviceFailedError(
+        return self._transport.general_error(response) or DeviceFailedError(
             f"the service refuses the call ({status}: {words}); check the serial number, the server, and that the "
             "token's user may see the device"
         )
@@ -183,15 +160,6 @@ def call_limits(*, user_limit: int, device_limit: int, window: float) -> CallLim
         window: Length of both windows, in seconds.
     """
     return CallLimits(SlidingWindow(user_limit, window), partial(SlidingWindow, device_limit, window))
-
-
-def words_of(body: bytes | bytearray) -> str:
-    """Return what the service says of an error, on one line."""
-    try:
-        detail = json.loads(body)["detail"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return excerpt(body)
-    return one_line(str(detail))
 
 
 def lock_out_seconds(headers: Mapping[str, str], words: str) -> float | None:

@@ -125,7 +125,7 @@ MAINTENANCE = b"<html>\n<head><title>Down</title></head>\n<body>Back soon</body>
         (403, {"detail": "No permission."}, DeviceFailedError, "refuses the call (403 Reason: No permission.)"),
         (404, {"detail": "Not found."}, DeviceFailedError, "(404 Reason: Not found.); check the serial number"),
         (400, {"detail": "Bad\nstart_mrid  "}, DeviceFailedError, "(400 Reason: Bad start_mrid)"),
-        (400, {"detail": {"device_sn": ["wrong"]}}, DeviceFailedError, "{'device_sn': ['wrong']}"),
+        (400, {"detail": {"device_sn": ["wrong"]}}, DeviceFailedError, '{"device_sn": ["wrong"]}'),
         (400, {"error": "no detail"}, DeviceFailedError, '{"error": "no detail"}'),
         (400, ["a list"], DeviceFailedError, "a list"),
         (400, b"null", DeviceFailedError, "'null'"),
