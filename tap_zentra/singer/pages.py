@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tap_zentra.singer.moments import gaps
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -14,14 +22,32 @@ if TYPE_CHECKING:
     from tap_zentra.singer.bookmarks import Bookmark
 
 
+RECORDS_AT_ONCE = 1000
+"""Records that are built and written in one go: enough for speed, little enough for memory and for stopping."""
+
+
 @dataclass(frozen=True)
-class Page:
-    """A page of a device, decoded and found to be in order.
+class Part:
+    """Some records of a page, which are written in one go.
 
     Attributes:
-        records: Makes the records that are to be written.
-        bookmark: Where the device stands once the page has been written; None: it has no bookmark yet.
-        mrids: Lowest and highest mrid of what is new on it; None: nothing is.
+        records: They.
+        bookmark: Tells where the device stands once they have been written; None: where it stood before, because
+            records of later parts may come before these.
+    """
+
+    records: list[dict[str, Any]]
+    bookmark: Callable[[], Bookmark | None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(ABC):
+    """A page of a device, decoded and found to be in order.
+
+    A position is whatever the stream is read by: an mrid, or a moment in seconds since 1970.
+
+    Attributes:
+        positions: Lowest and highest position of what is new on it; None: nothing is.
         moments: When its records were made, read again or new, in their order, in seconds since 1970; without those
             that lie in the future.
         ahead: The latest of the moments that lie in the future, of what is new; None: there is none.
@@ -30,14 +56,36 @@ class Page:
         went_back: The bookmark that the device's newest record was found to be behind; None: it was not.
     """
 
-    records: Callable[[], Iterator[dict[str, Any]]]
-    bookmark: Bookmark | None
-    mrids: tuple[int, int] | None = None
+    positions: tuple[int, int] | None = None
     moments: Sequence[int] = ()
     ahead: int | None = None
     rewritten: int = 0
     warning: str | None = None
     went_back: int | None = None
+
+    @abstractmethod
+    def parts(self) -> Iterator[Part]:
+        """Yield the records that are to be written, in parts, at least one: the last one has the page's bookmark."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholePage(Page):
+    """A page whose records come in no order, so that the bookmark moves once all have been written.
+
+    Attributes:
+        records: Makes the records that are to be written.
+        bookmark: Where the device stands once the page has been written; None: it has no bookmark yet.
+    """
+
+    records: Callable[[], Iterator[dict[str, Any]]]
+    bookmark: Bookmark | None
+
+    @override
+    def parts(self) -> Iterator[Part]:
+        records = self.records()
+        while some := list(itertools.islice(records, RECORDS_AT_ONCE)):
+            yield Part(some)
+        yield Part([], lambda: self.bookmark)
 
 
 RECENT = 21
@@ -54,7 +102,7 @@ class DeviceProgress:
         newest: Moment of its newest reading, of this run or before, in seconds since 1970; None: it is not known.
         pages: Pages that were read.
         readings: Readings that were written.
-        mrids: Lowest and highest mrid of what was new.
+        positions: Lowest and highest position of what was new; None: nothing was.
         gaps: Stretches of time without readings that have ended, in seconds.
         ahead: The latest moment, in the future, at which a clock that is wrong has stamped a new reading.
         rewritten: Records that were written again, because values came late or were corrected.
@@ -67,7 +115,7 @@ class DeviceProgress:
     newest: int | None = None
     pages: int = 0
     readings: int = 0
-    mrids: tuple[int, int] | None = None
+    positions: tuple[int, int] | None = None
     gaps: list[int] = field(default_factory=list)
     ahead: int | None = None
     rewritten: int = 0
@@ -83,11 +131,10 @@ class DeviceProgress:
         self.gaps += gaps(moments, self.newest)
         self.recent = moments[-RECENT:]
         self.newest = max([*page.moments, *([] if self.newest is None else [self.newest])], default=None)
-        self.bookmark = page.bookmark
         self.went_back = page.went_back
-        if page.mrids is not None:
-            known = self.mrids or page.mrids
-            self.mrids = min(known[0], page.mrids[0]), max(known[1], page.mrids[1])
+        if page.positions is not None:
+            known = self.positions or page.positions
+            self.positions = min(known[0], page.positions[0]), max(known[1], page.positions[1])
         if page.ahead is not None:
             self.ahead = max(self.ahead or 0, page.ahead)
 

@@ -24,7 +24,8 @@ PROGRESS_INTERVAL = 10.0
 STALE = 86_400.0
 """Seconds: a device whose newest reading is older is silent, as far as anyone can see."""
 
-HEADER = ("device", "outcome", "readings", "mrids", "newest reading (UTC)", "age", "gaps", "calls", "waited", "")
+OUTCOME = ("device", "outcome", "readings")
+FRESHNESS = ("newest reading (UTC)", "age", "gaps", "calls", "waited", "")
 
 SUMMARY = "run summary: "
 """What the line for programs begins with; JSON follows."""
@@ -51,6 +52,7 @@ class Report:
         *,
         limits: CallLimits,
         settings: Settings,
+        by_mrid: bool,
         clock: Callable[[], float],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -62,6 +64,7 @@ class Report:
             logger: Where the lines go.
             limits: Say how long the rest takes.
             settings: Say whether newer readings are wanted.
+            by_mrid: Whether positions are mrids; else they are moments.
             clock: Monotonic, in seconds.
             now: The time of day, with its zone.
         """
@@ -70,6 +73,7 @@ class Report:
         self._logger = logger
         self._limits = limits
         self._settings = settings
+        self._by_mrid = by_mrid
         self._clock = clock
         self._now = now
         self._started = self._said = clock()
@@ -97,7 +101,8 @@ class Report:
         """Say what became of each device, one line each, and the same once more for programs."""
         now = self._now().timestamp()
         seconds = self._clock() - self._started
-        for line in _table([HEADER, *(self._row(device, now) for device in self._devices)]):
+        header = (*OUTCOME, "mrids" if self._by_mrid else "new readings (UTC)", *FRESHNESS)
+        for line in _table([header, *(self._row(device, now) for device in self._devices)]):
             self._logger.info("%s", line)
         outcomes = [device.outcome for device in self._devices]
         self._logger.info(
@@ -177,15 +182,11 @@ class Report:
         return device.newest is None or now - device.newest > STALE
 
     def _row(self, device: DeviceProgress, now: float) -> tuple[str, ...]:
-        if device.outcome is Outcome.CURRENT and device.mrids is None:
-            mrids = "nothing new"
-        else:
-            mrids = "-" if device.mrids is None else f"{device.mrids[0]} to {device.mrids[1]}"
         return (
             device.turn.device_sn,
             device.outcome,
             str(device.readings),
-            mrids,
+            self._new(device),
             "-" if device.newest is None else _in_words(device.newest),
             "-" if device.newest is None else _age_in_words(device, now),
             f"{len(device.gaps)}, longest {duration(max(device.gaps))}" if device.gaps else "0",
@@ -193,6 +194,13 @@ class Report:
             duration(device.turn.waited),
             ", ".join(self._remarks(device, now)),
         )
+
+    def _new(self, device: DeviceProgress) -> str:
+        """Return where the device's new readings lie."""
+        if device.positions is None:
+            return "nothing new" if device.outcome is Outcome.CURRENT else "-"
+        first, last = (str(one) if self._by_mrid else _in_words(one) for one in device.positions)
+        return f"{first} to {last}"
 
     def _remarks(self, device: DeviceProgress, now: float) -> list[str]:
         remarks = {

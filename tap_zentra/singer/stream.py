@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import time
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from singer_sdk import Stream
@@ -20,7 +20,7 @@ from tap_zentra.calls.schedule import Outcome, Schedule
 from tap_zentra.singer.bookmarks import Bookmarks
 from tap_zentra.singer.maps import StreamMapError
 from tap_zentra.singer.moments import latest_moment
-from tap_zentra.singer.pages import DeviceProgress, Page
+from tap_zentra.singer.pages import DeviceProgress
 from tap_zentra.singer.report import Report
 
 if sys.version_info >= (3, 12):
@@ -38,10 +38,8 @@ if TYPE_CHECKING:
     from tap_zentra.calls.limits import CallLimits
     from tap_zentra.settings import Settings
     from tap_zentra.singer.bookmarks import Bookmark
+    from tap_zentra.singer.pages import Page, Part
     from tap_zentra.singer.writer import Writer
-
-RECORDS_AT_ONCE = 1000
-"""Records that are built and written in one go: enough for speed, little enough for memory and for stopping."""
 
 STATE_INTERVAL = 5.0
 """Seconds from one STATE message to the next, at least."""
@@ -97,6 +95,7 @@ class FleetStream(Stream, Generic[AccountType]):
         self._account = account
         self._fleet: Fleet[Page] | None = None
         self._devices: list[DeviceProgress] = []
+        self._standing: tuple[DeviceProgress, Callable[[], Bookmark | None]] | None = None
         self._is_stopped = False
         self._clock = time.monotonic
         self._now = time.time
@@ -166,26 +165,29 @@ class FleetStream(Stream, Generic[AccountType]):
         `write_messages` (BATCH) the caller writes the records, and STATE behind them.
         """
         bookmarks = self.bookmarks()
-        self._fleet = self._make_fleet(bookmarks)
-        if self._is_stopped:
-            self._fleet.stop()
+        fleet = self._make_fleet(bookmarks)
         report = self._make_report()
 
-        def between_pages() -> None:
+        def between_parts() -> None:
             report.progress()
             if write_messages and self._state_is_due():
+                self._move_bookmark(bookmarks)
                 self._write_state_message()
 
         with self.get_record_counter() as counter, self.get_sync_timer():
             try:
-                for device, page in self._pages(self._fleet, between_pages):
-                    for records in self._write_page(device, page, write_messages=write_messages):
-                        yield from records
-                        counter.increment(len(records))
-                    self._move_bookmark(device, page, bookmarks)
+                for device, page in self._pages(fleet, between_parts):
+                    for part in self._parts(page):
+                        self._write(device, part, write_messages=write_messages)
+                        yield from part.records
+                        counter.increment(len(part.records))
+                        self._note_standing(device, part)
+                        between_parts()
+                    self._move_bookmark(bookmarks)
             except StreamMapError as error:
                 self.map_error = str(error)
             finally:
+                self._move_bookmark(bookmarks)
                 if write_messages:
                     self._write_state_message()
         self._end(report)
@@ -224,7 +226,7 @@ class FleetStream(Stream, Generic[AccountType]):
             )
             for turn in schedule.turns
         ]
-        return Fleet(
+        self._fleet = Fleet(
             {
                 device.turn: self.reader(device.turn.device_sn, device.bookmark, device.newest, now)
                 for device in self._devices
@@ -234,6 +236,9 @@ class FleetStream(Stream, Generic[AccountType]):
             logger=self.logger,
             clock=self._clock,
         )
+        if self._is_stopped:
+            self._fleet.stop()
+        return self._fleet
 
     def _start(self, device_sn: str, bookmarks: Bookmarks) -> Bookmark | None:
         """Return where a device is read on from; None or without a value: from its start."""
@@ -250,6 +255,7 @@ class FleetStream(Stream, Generic[AccountType]):
             self.logger,
             limits=account.call_limits,
             settings=account.settings,
+            by_mrid=not self.is_timestamp_replication_key,
             clock=self._clock,
         )
 
@@ -263,36 +269,45 @@ class FleetStream(Stream, Generic[AccountType]):
                 self.logger.warning("%s: %s", turn.device_sn, page.warning)
             yield device, page
 
-    def _write_page(
-        self, device: DeviceProgress, page: Page, *, write_messages: bool
-    ) -> Iterator[list[dict[str, Any]]]:
-        """Write a page's records, and yield what has been written, part by part."""
-        for records in self._selected_records(page):
-            self._check_max_record_limit(device.readings)
-            if write_messages:
-                self._write_records(records)
-                self.state_manager.is_flushed = False
-            device.readings += len(records)
-            yield records
-
-    def _selected_records(self, page: Page) -> Iterator[list[dict[str, Any]]]:
-        """Yield a page's records by the thousand, with the columns that are selected, until a signal comes."""
+    def _parts(self, page: Page) -> Iterator[Part]:
+        """Yield a page's parts, with the columns that are selected, until a signal comes."""
         columns = [
             name
             for name in self.schema["properties"]
             if name in self.effective_schema["properties"] and self.mask["properties", name]
         ]
-        records = page.records()
-        if len(columns) < len(self.schema["properties"]):
-            records = ({name: record[name] for name in columns} for record in records)
-        at_once = min(RECORDS_AT_ONCE, self.ABORT_AT_RECORD_COUNT or RECORDS_AT_ONCE)
-        while not self._is_stopped and (some := list(itertools.islice(records, at_once))):
-            yield some
+        all_are_selected = len(columns) == len(self.schema["properties"])
+        for part in page.parts():
+            if self._is_stopped:
+                return
+            if all_are_selected:
+                yield part
+            else:
+                yield replace(part, records=[{name: record[name] for name in columns} for record in part.records])
 
-    def _move_bookmark(self, device: DeviceProgress, page: Page, bookmarks: Bookmarks) -> None:
-        """Move a device's bookmark over a page that has been written, unless a signal cut the page short."""
-        if page.bookmark is not None and not self._is_stopped and self._is_incremental:
-            bookmarks.set(device.turn.device_sn, page.bookmark, device.newest)
+    def _write(self, device: DeviceProgress, part: Part, *, write_messages: bool) -> None:
+        """Write a part's records, or as many as a run may write that ends after some records."""
+        records = part.records[: self.ABORT_AT_RECORD_COUNT]
+        self._check_max_record_limit(device.readings)
+        if write_messages and records:
+            self._write_records(records)
+            self.state_manager.is_flushed = False
+        device.readings += len(records)
+
+    def _note_standing(self, device: DeviceProgress, part: Part) -> None:
+        """Take note of where a device stands, now that a part has been written or handed over."""
+        if part.bookmark is not None:
+            self._standing = (device, part.bookmark)
+
+    def _move_bookmark(self, bookmarks: Bookmarks) -> None:
+        """Move the bookmark of the device at hand over what has been written."""
+        if self._standing is None:
+            return
+        device, bookmark = self._standing
+        self._standing = None
+        device.bookmark = bookmark()
+        if device.bookmark is not None and self._is_incremental:
+            bookmarks.set(device.turn.device_sn, device.bookmark, device.newest)
             self.state_manager.is_flushed = False
 
     def _write_records(self, records: list[dict[str, Any]]) -> None:

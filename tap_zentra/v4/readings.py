@@ -15,7 +15,7 @@ from tap_zentra.singer import overlap
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.moments import iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
-from tap_zentra.singer.pages import Page
+from tap_zentra.singer.pages import WholePage
 from tap_zentra.singer.stream import FleetStream
 from tap_zentra.v4.api import Account
 from tap_zentra.v4.pagination import MridPaginator
@@ -147,7 +147,7 @@ class ReadingsReader:
             depth=self._settings.device_depth,
         )
 
-    def take(self, body: bytes | bytearray) -> Page:
+    def take(self, body: bytes | bytearray) -> WholePage:
         """Decode and check a response, and go on to the next page; on the main thread.
 
         Raises:
@@ -166,7 +166,7 @@ class ReadingsReader:
         kept = {mrid: moments[mrid] for mrid in sorted(moments) if step.keeps(mrid)}
         return self._page(self._places.series(content), kept, step)
 
-    def _page(self, series: Sequence[Series], kept: Mapping[int, int], step: Step) -> Page:
+    def _page(self, series: Sequence[Series], kept: Mapping[int, int], step: Step) -> WholePage:
         """Return what a page brings: its new records, and those of the records read again that have changed."""
         overlap = self._overlap
         overlap.note(self._contents(series, kept))
@@ -180,10 +180,10 @@ class ReadingsReader:
         self._held = [record for record in self._held if overlap.is_open(record["mrid"])]
         self._held += reading_records(series, self._device_sn, wanted=still_open)
         latest = latest_moment(self._now)
-        return Page(
+        return WholePage(
             records=lambda: itertools.chain(before, records()),
             bookmark=self._bookmark(step),
-            mrids=(min(new), max(new)) if new else None,
+            positions=(min(new), max(new)) if new else None,
             moments=[moment for moment in kept.values() if moment <= latest],
             ahead=max((moment for moment in new.values() if moment > latest), default=None),
             rewritten=len(changed),

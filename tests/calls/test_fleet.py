@@ -26,7 +26,7 @@ from tests.support import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tap_zentra.singer.pages import Page
+    from tap_zentra.singer.pages import WholePage
     from tap_zentra.v4.api import Api
     from tap_zentra.v4.pagination import PageRequest
 
@@ -90,7 +90,7 @@ def _fleet(
     max_attempts: int = 3,
     bookmark: Bookmark | None = START,
     clock: Callable[[], float] = time.monotonic,
-) -> Fleet[Page]:
+) -> Fleet[WholePage]:
     limits = call_limits(user_limit=10**6, device_limit=10**6, window=WINDOW)
     schedule = Schedule(
         device_sns,
@@ -122,7 +122,7 @@ def _nothing() -> None:
     """Do nothing between pages."""
 
 
-def _read(fleet: Fleet[Page]) -> dict[str, list[int]]:
+def _read(fleet: Fleet[WholePage]) -> dict[str, list[int]]:
     """Read a fleet to its end; return the mrids of the records that each device brought."""
     read: dict[str, list[int]] = {turn.device_sn: [] for turn in fleet.turns}
     for turn, page in fleet.pages(_nothing):
@@ -130,7 +130,7 @@ def _read(fleet: Fleet[Page]) -> dict[str, list[int]]:
     return read
 
 
-def _end(fleet: Fleet[Page]) -> dict[str, tuple[Phase, str | None]]:
+def _end(fleet: Fleet[WholePage]) -> dict[str, tuple[Phase, str | None]]:
     return {turn.device_sn: (turn.phase, turn.failure) for turn in fleet.turns}
 
 

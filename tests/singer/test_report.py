@@ -13,7 +13,7 @@ import pytest
 from tap_zentra.calls.schedule import Phase, Turn
 from tap_zentra.settings import Settings, read_settings
 from tap_zentra.singer.bookmarks import Bookmark
-from tap_zentra.singer.pages import DeviceProgress, Page
+from tap_zentra.singer.pages import DeviceProgress, WholePage
 from tap_zentra.singer.report import SUMMARY, Report, duration
 from tap_zentra.v4.api import call_limits
 
@@ -32,7 +32,7 @@ def _device(
     calls_left: float = 0,
     pages: int = 0,
     readings: int = 0,
-    mrids: tuple[int, int] | None = None,
+    positions: tuple[int, int] | None = None,
     newest: int | None = None,
     gaps: tuple[int, ...] = (),
     ahead: int | None = None,
@@ -46,7 +46,7 @@ def _device(
         turn,
         pages=pages,
         readings=readings,
-        mrids=mrids,
+        positions=positions,
         newest=newest,
         gaps=list(gaps),
         ahead=ahead,
@@ -69,6 +69,7 @@ class _Told:
             logging.getLogger("tap-zentra"),
             limits=call_limits(user_limit=60, device_limit=1, window=60),
             settings=settings or _settings(),
+            by_mrid=True,
             clock=lambda: self.now,
             now=lambda: datetime.fromtimestamp(NOON + 900, tz=UTC),
         )
@@ -171,8 +172,10 @@ def test_the_summary_has_a_row_for_each_device(caplog: pytest.LogCaptureFixture)
     """What became of each device, in columns, with how old its newest reading is."""
     told = _Told(
         caplog,
-        _device("z6-1", Phase.DONE, readings=216, mrids=(1279, 12799), newest=NOON, pages=1, calls=2, waited=61.5),
-        _device("z6-2", Phase.DONE, readings=24, mrids=(7, 7), newest=NOON - 5 * 86_400, gaps=(7200, 14_400), calls=1),
+        _device("z6-1", Phase.DONE, readings=216, positions=(1279, 12799), newest=NOON, pages=1, calls=2, waited=61.5),
+        _device(
+            "z6-2", Phase.DONE, readings=24, positions=(7, 7), newest=NOON - 5 * 86_400, gaps=(7200, 14_400), calls=1
+        ),
         _device("z6-3", Phase.FAILED, calls_left=math.inf, calls=5, waited=1000),
         _device("z6-4", Phase.DONE, pages=1, calls=1),
     )
@@ -204,7 +207,7 @@ def test_the_summary_has_one_line_for_programs(caplog: pytest.LogCaptureFixture)
             "z6-1",
             Phase.DONE,
             readings=216,
-            mrids=(7, 9),
+            positions=(7, 9),
             newest=NOON,
             gaps=(7200, 3700),
             rewritten=2,
@@ -271,7 +274,7 @@ def test_nothing_new_and_could_not_ask_never_look_alike(caplog: pytest.LogCaptur
 
 def test_a_failed_device_shows_what_it_had_read(caplog: pytest.LogCaptureFixture) -> None:
     """Pages before the failure were written, and count."""
-    told = _Told(caplog, _device("z6-1", Phase.FAILED, readings=48, mrids=(1, 2), newest=NOON, calls=6))
+    told = _Told(caplog, _device("z6-1", Phase.FAILED, readings=48, positions=(1, 2), newest=NOON, calls=6))
     told.report.summary()
 
     row = "z6-1    failed   48        1 to 2  2026-01-31 12:00:00   15 min  0     6      0 s"
@@ -305,28 +308,30 @@ def test_records_that_were_written_again_are_counted(caplog: pytest.LogCaptureFi
 
 
 def test_a_device_notes_what_it_read() -> None:
-    """The range of mrids, the newest moment, pages, gaps and the rest, page by page."""
+    """The range of what is new, the newest moment, pages, gaps and the rest, page by page."""
     device = DeviceProgress(Turn("z6-1"), bookmark=Bookmark(3))
     noted = []
     for page in (
-        Page(records=lambda: iter(()), bookmark=None),
-        Page(
+        WholePage(records=lambda: iter(()), bookmark=None),
+        WholePage(
             records=lambda: iter(()),
             bookmark=Bookmark(7),
-            mrids=(5, 7),
+            positions=(5, 7),
             moments=[900, 1800, 2700, 90_000],
             ahead=5,
             rewritten=2,
         ),
-        Page(records=lambda: iter(()), bookmark=Bookmark(8), mrids=(8, 8), moments=[2700, 3600], ahead=4, rewritten=1),
+        WholePage(
+            records=lambda: iter(()), bookmark=Bookmark(8), positions=(8, 8), moments=[2700, 3600], ahead=4, rewritten=1
+        ),
     ):
         device.note(page)
-        noted.append((device.pages, device.bookmark, device.mrids, device.newest, list(device.gaps), device.ahead))
+        noted.append((device.pages, device.positions, device.newest, list(device.gaps), device.ahead))
 
     assert noted == [
-        (1, None, None, None, [], None),
-        (2, Bookmark(7), (5, 7), 90_000, [87_300], 5),
-        (3, Bookmark(8), (5, 8), 90_000, [87_300], 5),
+        (1, None, None, [], None),
+        (2, (5, 7), 90_000, [87_300], 5),
+        (3, (5, 8), 90_000, [87_300], 5),
     ]
     assert device.rewritten == 3
 
@@ -335,6 +340,6 @@ def test_a_page_of_one_record_may_end_a_gap() -> None:
     """How long is usual is known from the pages before."""
     device = DeviceProgress(Turn("z6-1"))
     for moments in ([900 * number for number in range(10)], [864_000]):
-        device.note(Page(records=lambda: iter(()), bookmark=Bookmark(1), moments=moments))
+        device.note(WholePage(records=lambda: iter(()), bookmark=Bookmark(1), moments=moments))
 
     assert device.gaps == [864_000 - 8100]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tap_zentra.calls.errors import CallError
-    from tap_zentra.singer.pages import Page
+    from tap_zentra.singer.pages import WholePage
     from tap_zentra.v4.api import Api
 
 
@@ -88,8 +88,13 @@ def test_a_reader_takes_pages_until_its_device_is_at_its_end() -> None:
     assert progress == [(math.inf, False), (1, False), (0, True)]
     records = [record for page in (first, second) for record in page.records()]
     assert [(record["device_sn"], record["mrid"]) for record in records] == [(DEVICE, mrid) for mrid in (1, 2, 4, 5)]
-    assert (first.bookmark, first.mrids, list(first.moments), first.warning) == (Bookmark(2), (1, 2), [900, 1800], None)
-    assert (second.bookmark, second.mrids, list(second.moments)) == (Bookmark(5), (4, 5), [3600, 4500])
+    assert (first.bookmark, first.positions, list(first.moments), first.warning) == (
+        Bookmark(2),
+        (1, 2),
+        [900, 1800],
+        None,
+    )
+    assert (second.bookmark, second.positions, list(second.moments)) == (Bookmark(5), (4, 5), [3600, 4500])
     assert (first.went_back, first.ahead, first.rewritten) == (None, None, 0)
 
 
@@ -99,7 +104,7 @@ def test_a_page_brings_nothing_beyond_the_end_or_before_the_start() -> None:
     page = reader.take(_page_of(1, 2, 3, 4, max_mrid=9))
 
     assert [record["mrid"] for record in page.records()] == [2, 3]
-    assert (page.bookmark, page.mrids, list(page.moments)) == (Bookmark(3), (2, 3), [1800, 2700])
+    assert (page.bookmark, page.positions, list(page.moments)) == (Bookmark(3), (2, 3), [1800, 2700])
 
 
 def test_an_empty_page_brings_nothing() -> None:
@@ -107,7 +112,7 @@ def test_an_empty_page_brings_nothing() -> None:
     page = _reader(bookmark=5).take(_page_of(max_mrid=5))
 
     assert list(page.records()) == []
-    assert (page.bookmark, page.mrids, list(page.moments)) == (Bookmark(5), None, [])
+    assert (page.bookmark, page.positions, list(page.moments)) == (Bookmark(5), None, [])
 
 
 def test_a_page_is_as_long_as_the_service_says() -> None:
@@ -163,7 +168,7 @@ def _values(*values: float | None, mrids: Sequence[int] | None = None, **metadat
     return an_entry(*readings, **metadata)
 
 
-def _sync(data: dict[str, Any], bookmark: Bookmark | None, **settings: object) -> Page:
+def _sync(data: dict[str, Any], bookmark: Bookmark | None, **settings: object) -> WholePage:
     """Return what a sync brings whose one page holds all of the device."""
     newest = max(reading["mrid"] for entries in data.values() for entry in entries for reading in entry["readings"])
     stored = None if bookmark is None else Bookmark(**json.loads(json.dumps(asdict(bookmark))))
@@ -180,7 +185,7 @@ def test_values_that_come_late_arrive() -> None:
         ("Air Temperature", 3, 3),
         ("Water Content", 3, 9),
     ]
-    assert (second.rewritten, second.mrids) == (1, None)
+    assert (second.rewritten, second.positions) == (1, None)
 
 
 def test_a_null_that_is_filled_later_arrives() -> None:
@@ -227,7 +232,7 @@ def test_new_records_come_in_the_same_call_as_those_that_are_read_again() -> Non
     second = _sync({"Battery": [_values(1, 2, 3, 4, 5)]}, first.bookmark)
 
     assert [record["mrid"] for record in second.records()] == [4, 5]
-    assert (second.mrids, second.bookmark and second.bookmark.value) == ((4, 5), 5)
+    assert (second.positions, second.bookmark and second.bookmark.value) == ((4, 5), 5)
 
 
 def test_a_state_without_digests_gets_them_and_nothing_is_written() -> None:
