@@ -25,7 +25,13 @@ SERVERS = {
     "tahmo": "https://tahmo.zentracloud.com",
     "aroya": "https://aroya.zentracloud.com",
 }
-"""The base URL of each server; an account, its tokens and its devices live on exactly one."""
+"""The base URL of each server of ZENTRA Cloud Classic; an account, its tokens and its devices live on exactly one."""
+
+V5_URL = "https://api.zentracloud.io"
+"""The base URL of ZENTRA Cloud 2.0, which has one server (METER's own client)."""
+
+MAX_DAYS = 36_500
+"""A hundred years: more than any device has measured."""
 
 SCHEMA = th.PropertiesList(
     th.Property(
@@ -33,21 +39,29 @@ SCHEMA = th.PropertiesList(
         th.StringType,
         required=True,
         secret=True,
-        description="Token of the account (ZENTRA Cloud: API, Copy token); with or without the word `Token`.",
+        description="Token of the account (ZENTRA Cloud Classic: API, Copy token), with or without the word `Token`; "
+        "with `api_version: v5` the key (ZENTRA Cloud 2.0: Profile, Integrations, Show Token).",
     ),
     th.Property(
         "device_sns",
         th.ArrayType(th.StringType),
-        required=True,
         description='Serial numbers of the devices: `["z6-12345", "z6-12346"]`, or separated by commas, blanks or line '
-        "ends.",
+        "ends. Required for v3 and v4; with v5, all devices that the key can see when it is left out.",
+    ),
+    th.Property(
+        "api_version",
+        th.StringType,
+        allowed_values=["v5", "v4", "v3"],
+        default="v4",
+        description="`v5` for accounts in ZENTRA Cloud 2.0, `v4` for those in ZENTRA Cloud Classic; METER advises "
+        "against `v3`.",
     ),
     th.Property(
         "server",
         th.StringType,
         allowed_values=list(SERVERS),
         default="us",
-        description="Server that the account lives on: `us`, `eu`, `tahmo` or `aroya`.",
+        description="v3, v4: server that the account lives on: `us`, `eu`, `tahmo` or `aroya`.",
     ),
     th.Property(
         "api_url",
@@ -56,11 +70,14 @@ SCHEMA = th.PropertiesList(
         "machine.",
     ),
     th.Property(
-        "api_version",
+        "organization_id", th.StringType, description="v5: only the devices of this organisation, of those in the list."
+    ),
+    th.Property(
+        "units",
         th.StringType,
-        allowed_values=["v4", "v3"],
-        default="v4",
-        description="Version of the API; METER recommends `v4`.",
+        allowed_values=["metric", "imperial"],
+        default="metric",
+        description="v5: units of the values; with v3 and v4 the account's preferences decide.",
     ),
     th.Property(
         "start_date",
@@ -73,13 +90,13 @@ SCHEMA = th.PropertiesList(
         "page_size",
         th.IntegerType(minimum=1, maximum=2000),
         default=2000,
-        description="Records of one call, at most 2000.",
+        description="v3, v4: records of one call, at most 2000.",
     ),
     th.Property(
         "user_call_limit",
         th.IntegerType(minimum=1),
         default=60,
-        description="Calls that the service allows the account in one window.",
+        description="v3, v4: calls that the service allows the account in one window.",
     ),
     th.Property(
         "device_call_limit",
@@ -88,10 +105,16 @@ SCHEMA = th.PropertiesList(
         description="Calls that the service allows each device in one window.",
     ),
     th.Property(
+        "device_call_burst",
+        th.IntegerType(minimum=1),
+        default=5,
+        description="v5: calls that the service allows at once for a device that has rested.",
+    ),
+    th.Property(
         "call_limit_window",
         th.NumberType(exclusive_minimum=0, maximum=86_400),
         default=60,
-        description="Window of both limits, in seconds.",
+        description="Window of the limits, in seconds.",
     ),
     th.Property(
         "max_concurrent_calls",
@@ -115,13 +138,19 @@ SCHEMA = th.PropertiesList(
         "mrid_lookback",
         th.IntegerType(minimum=0),
         default=200,
-        description="Re-read the last N records on every sync, and write those that have changed: values that came "
-        "late, or were corrected.",
+        description="v3, v4: re-read the last N records on every sync, and write those that have changed: values that "
+        "came late, or were corrected.",
+    ),
+    th.Property(
+        "lookback_days",
+        th.NumberType(minimum=0, maximum=MAX_DAYS),
+        default=7,
+        description="v5: the same with the readings of the last days.",
     ),
     th.Property(
         "reread_device_sns",
         th.ArrayType(th.StringType),
-        description="Devices, of those in `device_sns`, to read again from their start in this run; the others keep "
+        description="Devices, of those that are read, to read again from their start in this run; the others keep "
         "their bookmarks.",
     ),
     th.Property(
@@ -132,10 +161,14 @@ SCHEMA = th.PropertiesList(
         description="`warn`: a run in which some devices failed and others did not ends with a warning and exit code "
         "0; `fail`: with exit code 1.",
     ),
-    th.Property("device_depth", th.BooleanType, default=True, description="Ask for the depths of the sensors."),
+    th.Property("device_depth", th.BooleanType, default=True, description="v3, v4: ask for the depths of the sensors."),
     th.Property("user_agent", th.StringType, description="User-Agent header; by default `tap-zentra/<version>`."),
 ).to_dict()
 """JSON schema of the settings: the one place from which `--about`, the README and `meltano.yml` are checked."""
+
+BELONGS_TO_V5 = ("organization_id", "units", "device_call_burst", "lookback_days")
+BELONGS_TO_CLASSIC = ("server", "page_size", "user_call_limit", "mrid_lookback", "device_depth")
+"""Settings that mean nothing to the other service."""
 
 
 @dataclass(frozen=True)
@@ -143,23 +176,28 @@ class Settings:
     """Valid settings.
 
     `start_date` and `end_date` are moments in seconds since 1970; `call_limit_window` and `request_timeout` are
-    durations in seconds. `reread_device_sns` are spelled as in `device_sns`.
+    durations in seconds. `device_sns` is empty where all devices of the key are to be read. `reread_device_sns` are
+    spelled as in `device_sns`.
     """
 
     auth_token: str = field(repr=False)
     device_sns: tuple[str, ...]
     api_url: str
     api_version: str
+    organization_id: str | None
+    units: str
     start_date: int | None
     end_date: int | None
     page_size: int
     user_call_limit: int
     device_call_limit: int
+    device_call_burst: int
     call_limit_window: float
     max_concurrent_calls: int
     request_timeout: float
     max_attempts: int
     mrid_lookback: int
+    lookback_days: float
     reread_device_sns: tuple[str, ...]
     on_device_failure: str
     device_depth: bool
@@ -168,7 +206,7 @@ class Settings:
     def as_config(self) -> dict[str, Any]:
         """Return the settings that may have come as text, as the JSON schema wants them."""
         typed = {name: getattr(self, name) for name in SCHEMA["properties"] if name not in _KEPT_AS_GIVEN}
-        lists = {"device_sns": list(self.device_sns), "reread_device_sns": list(self.reread_device_sns)}
+        lists = {"device_sns": list(self.device_sns) or None, "reread_device_sns": list(self.reread_device_sns)}
         return {**typed, **lists}
 
 
@@ -209,16 +247,38 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         except _UnfitError as unfit:
             shown = "" if unfit.secret else f", not {given!r}"
             faults.append(f"{name} should be {unfit}{shown}")
-        else:
-            if values[name] is None and name in SCHEMA["required"]:
-                faults.append(f"{name} is missing: {schema['description']}")
-    faults += _contradictions(values)
+    faults += _missing(values) + _of_another_version(values) + _contradictions(values)
     if faults:
-        raise SettingsError(faults)
+        names = list(SCHEMA["properties"])
+        raise SettingsError(sorted(faults, key=lambda fault: names.index(fault.split()[0])))
+    values["device_sns"] = values["device_sns"] or ()
     values["reread_device_sns"] = _as_spelled(values["device_sns"], values["reread_device_sns"] or ())
     server = values.pop("server")
-    values["api_url"] = values["api_url"] or SERVERS[server]
+    values["api_url"] = values["api_url"] or (V5_URL if values["api_version"] == "v5" else SERVERS[server])
     return Settings(**values)
+
+
+def _missing(values: Mapping[str, Any]) -> list[str]:
+    """Return which settings are needed and were not given; one that is wrong is not among the values."""
+    needed = ["auth_token"] if values.get("api_version", "v5") == "v5" else ["auth_token", "device_sns"]
+    return [
+        f"{name} is missing: {SCHEMA['properties'][name]['description']}"
+        for name in needed
+        if name in values and values[name] is None
+    ]
+
+
+def _of_another_version(values: Mapping[str, Any]) -> list[str]:
+    """Return which settings were given although they mean nothing to the API that is chosen."""
+    version = values.get("api_version")
+    if version is None:
+        return []
+    foreign, those = (BELONGS_TO_CLASSIC, "v3 and v4") if version == "v5" else (BELONGS_TO_V5, "v5")
+    return [
+        f"{name} is a setting for {those} and means nothing with api_version {version}: leave it out"
+        for name in foreign
+        if name in values and values[name] != SCHEMA["properties"][name].get("default")
+    ]
 
 
 def _contradictions(values: Mapping[str, Any]) -> list[str]:
@@ -237,7 +297,9 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
 
 
 def _as_spelled(device_sns: tuple[str, ...], chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the chosen devices as `device_sns` spells them."""
+    """Return the chosen devices as `device_sns` spells them; where that is empty, as they are."""
+    if not device_sns:
+        return chosen
     wanted = {same_device(one) for one in chosen}
     return tuple(one for one in device_sns if same_device(one) in wanted)
 
@@ -256,6 +318,8 @@ def _reader(name: str, schema: dict[str, Any]) -> Callable[[object], Any]:
     kind = schema["type"][0]
     if kind == "boolean":
         return _boolean
+    if kind == "string":
+        return _word
     return lambda given: _number(given, schema, whole=kind == "integer")
 
 
@@ -263,6 +327,13 @@ def _choice(given: object, allowed: list[str]) -> str:
     if given not in allowed:
         raise _UnfitError(f"one of {', '.join(allowed)}")
     return str(given)
+
+
+def _word(given: object) -> str:
+    text = str(given).strip()
+    if not re.fullmatch(r"[!-~]+", text):
+        raise _UnfitError("one word")
+    return text
 
 
 def _boolean(given: object) -> bool:
@@ -277,17 +348,19 @@ _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0":
 
 def _number(given: object, schema: dict[str, Any], *, whole: bool) -> float:
     least, most = schema.get("minimum"), schema.get("maximum")
-    if not whole:
+    if whole:
+        expected = "a whole number" + (f" from {least} to {most}" if most else f", {least} or more")
+    elif least is None:
         expected = f"a number of seconds above 0, at most {most}"
     else:
-        expected = "a whole number" + (f" from {least} to {most}" if most else f", {least} or more")
+        expected = f"a number from {least} to {most}"
     try:
         number = float(str(given))
     except ValueError:
         raise _UnfitError(expected) from None
     if not math.isfinite(number) or (whole and number != int(number)):
         raise _UnfitError(expected)
-    if number < (least or 0) or number > (most or _LARGEST) or (not whole and number == 0):
+    if number < (least or 0) or number > (most or _LARGEST) or (least is None and number == 0):
         raise _UnfitError(expected)
     return int(number) if whole else number
 
@@ -297,10 +370,10 @@ _LARGEST = 2**53
 
 
 def _token(given: object) -> str:
-    # People copy the word `Token` with it, and quote one or both.
-    token = re.sub(r"""^([\s"']|token(?=[\s"']))+|[\s"']+\Z""", "", str(given), flags=re.IGNORECASE)
-    if not re.fullmatch(r"[!-~]+", token) or token.lower() == "token":
-        raise _UnfitError("the token that ZENTRA Cloud shows, one word after the word Token", secret=True)
+    # People copy the word `Token` with it, or `Bearer`, and quote one or both.
+    token = re.sub(r"""^([\s"']|(token|bearer)(?=[\s"']))+|[\s"']+\Z""", "", str(given), flags=re.IGNORECASE)
+    if not re.fullmatch(r"[!-~]+", token) or token.lower() in {"token", "bearer"}:
+        raise _UnfitError("the token that ZENTRA Cloud shows, one word after the word Token or Bearer", secret=True)
     return token
 
 
@@ -340,7 +413,7 @@ def _url(given: object) -> str:
     if not host or not safe or "@" in parts.netloc or parts.query or parts.fragment:
         raise unfit
     # The address of a call, as the service's pages show it, has the path that each call gets anyway.
-    if not re.fullmatch(r"/*(api(/.*)?)?", parts.path, flags=re.IGNORECASE):
+    if not re.fullmatch(r"/*((api|v5)(/.*)?)?", parts.path, flags=re.IGNORECASE):
         raise unfit
     return f"{parts.scheme}://{parts.netloc}"
 

@@ -69,7 +69,7 @@ def test_what_is_not_given_has_its_default(name: str, default: object, absent: s
 
 def test_every_setting_is_described() -> None:
     """The schema is the place from which people learn of the settings."""
-    assert set(SCHEMA["required"]) == {"auth_token", "device_sns"}
+    assert set(SCHEMA["required"]) == {"auth_token"}
     assert SCHEMA["properties"]["auth_token"]["secret"] is True
     assert all(schema["description"] for schema in SCHEMA["properties"].values())
 
@@ -134,7 +134,8 @@ def test_a_token_that_begins_like_its_word_is_whole() -> None:
         "'Token'",
         'Token ""',
         f"{TOKEN} {TOKEN}",
-        f"Bearer {TOKEN}",
+        "Bearer",
+        "Bearer Token",
         f"{TOKEN}\u00e9",
         f"a\n{TOKEN}",
         [TOKEN, 1],
@@ -144,7 +145,7 @@ def test_a_token_that_can_not_be_one_is_refused_and_not_shown(given: object) -> 
     """The refusal names the setting and says what it should be, without a letter of what was given."""
     (fault,) = _faults(auth_token=given)
 
-    assert fault == "auth_token should be the token that ZENTRA Cloud shows, one word after the word Token"
+    assert fault == "auth_token should be the token that ZENTRA Cloud shows, one word after the word Token or Bearer"
 
 
 def test_the_token_is_in_no_message_and_no_text_of_the_settings() -> None:
@@ -275,16 +276,16 @@ def test_another_server_is_refused(given: object) -> None:
     assert _faults(server=given) == [f"server should be one of us, eu, tahmo, aroya, not {given!r}"]
 
 
-@pytest.mark.parametrize(("given", "version"), [("v3", "v3"), ("v4", "v4")])
+@pytest.mark.parametrize(("given", "version"), [("v3", "v3"), ("v4", "v4"), ("v5", "v5")])
 def test_an_api_version_is_taken(given: str, version: str) -> None:
-    """Both versions that have this call can be asked for."""
+    """All versions that have this call can be asked for."""
     assert _read("api_version", given) == version
 
 
-@pytest.mark.parametrize("given", ["v5", "4", 4])
+@pytest.mark.parametrize("given", ["v6", "4", 4])
 def test_another_api_version_is_refused(given: object) -> None:
     """The versions that can be asked for are named."""
-    assert _faults(api_version=given) == [f"api_version should be one of v4, v3, not {given!r}"]
+    assert _faults(api_version=given) == [f"api_version should be one of v5, v4, v3, not {given!r}"]
 
 
 @pytest.mark.parametrize(
@@ -614,3 +615,94 @@ def test_settings_go_back_into_the_configuration_with_their_types() -> None:
     assert config["device_depth"] is False
     assert config["auth_token"] == TOKEN
     assert set(SCHEMA["properties"]) - set(config) == {"server", "start_date", "end_date"}
+
+
+# Two services
+
+V5: dict[str, Any] = {"auth_token": TOKEN, "api_version": "v5"}
+
+
+def _v5_faults(**config: object) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**V5, **config})
+    return caught.value.faults
+
+
+def test_v5_needs_a_key_and_nothing_else() -> None:
+    """All devices that the key can see are read, from METER's only server for ZENTRA Cloud 2.0."""
+    settings = read_settings(V5)
+
+    assert (settings.device_sns, settings.reread_device_sns) == ((), ())
+    assert settings.api_url == "https://api.zentracloud.io"
+    assert read_settings({**V5, **settings.as_config()}) == settings
+
+
+@pytest.mark.parametrize("given", [f"Bearer {TOKEN}", f"bearer {TOKEN}", f'"Bearer {TOKEN}"', f" {TOKEN}\n"])
+def test_the_key_is_taken_with_and_without_its_word(given: str) -> None:
+    """People copy it from examples of other programs."""
+    assert read_settings({**V5, "auth_token": given}).auth_token == TOKEN
+
+
+def test_v5_has_settings_of_its_own() -> None:
+    """Each may be text, as in environment variables."""
+    settings = read_settings(
+        {**V5, "organization_id": " org-1 ", "units": "imperial", "device_call_burst": "3", "lookback_days": "0.5"}
+    )
+
+    assert (settings.organization_id, settings.units) == ("org-1", "imperial")
+    assert (settings.device_call_burst, settings.lookback_days) == (3, 0.5)
+    assert read_settings({**V5, "lookback_days": 0}).lookback_days == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("units", "kelvin", "one of metric, imperial"),
+        ("device_call_burst", 0, "a whole number, 1 or more"),
+        ("lookback_days", -1, "a number from 0 to 36500"),
+        ("lookback_days", "a week", "a number from 0 to 36500"),
+        ("lookback_days", "nan", "a number from 0 to 36500"),
+        ("organization_id", "my farm", "one word"),
+    ],
+)
+def test_a_setting_of_v5_that_is_wrong_is_refused(name: str, given: object, expected: str) -> None:
+    """With its name, what it should be, and what was given."""
+    assert _v5_faults(**{name: given}) == [f"{name} should be {expected}, not {given!r}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("server", "eu"), ("page_size", 500), ("user_call_limit", 30), ("mrid_lookback", 0), ("device_depth", False)],
+)
+def test_v5_refuses_the_settings_of_classic(name: str, given: object) -> None:
+    """A setting that would be ignored without a word misleads; its default is what Meltano always hands over."""
+    read_settings({**V5, name: SCHEMA["properties"][name]["default"]})
+
+    (fault,) = _v5_faults(**{name: given})
+
+    assert fault == f"{name} is a setting for v3 and v4 and means nothing with api_version v5: leave it out"
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("organization_id", "org-1"), ("units", "imperial"), ("device_call_burst", 1), ("lookback_days", 3)],
+)
+@pytest.mark.parametrize("version", ["v3", "v4"])
+def test_classic_refuses_the_settings_of_v5(version: str, name: str, given: object) -> None:
+    """As above."""
+    (fault,) = _faults(**{"api_version": version, name: given})
+
+    assert fault == f"{name} is a setting for v5 and means nothing with api_version {version}: leave it out"
+
+
+def test_devices_to_read_again_are_taken_as_they_are_where_none_are_named() -> None:
+    """Which devices there are is known once the list has been read."""
+    assert read_settings({**V5, "reread_device_sns": "z6-1"}).reread_device_sns == ("z6-1",)
+
+
+@pytest.mark.parametrize(
+    "given", ["https://proxy.example/v5", "https://proxy.example/v5/devices", "https://proxy.example/V5/"]
+)
+def test_the_address_of_a_call_of_v5_is_a_base_url_too(given: str) -> None:
+    """As examples of METER's own programs show it."""
+    assert read_settings({**V5, "api_url": given}).api_url == "https://proxy.example"
