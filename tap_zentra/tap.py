@@ -21,8 +21,10 @@ from tap_zentra.singer.bookmarks import read_state
 from tap_zentra.singer.maps import name_failures, unknown_streams
 from tap_zentra.singer.stream import FleetStream, SyncFailedError
 from tap_zentra.singer.writer import Writer
-from tap_zentra.v4.api import Account
+from tap_zentra.v4.api import Account as ClassicAccount
 from tap_zentra.v4.readings import ReadingsStream
+from tap_zentra.v5.account import Account as V5Account
+from tap_zentra.v5.readings import ReadingsV5Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,13 +66,26 @@ class TapZentra(Tap):
     _stopped_by: int | None = None
 
     @cached_property
-    def account(self) -> Account:
-        """What the streams share, made when a stream first needs it.
+    def classic_account(self) -> ClassicAccount:
+        """What the streams of ZENTRA Cloud Classic share, made when one of them first needs it.
 
         Raises:
             SettingsError: The settings are not valid, as they may be for `--discover`.
         """
-        return Account.of(read_settings(self._config), user_agent=f"{self.name}/{self.plugin_version}")
+        return ClassicAccount.of(read_settings(self._config), user_agent=self._user_agent)
+
+    @cached_property
+    def v5_account(self) -> V5Account:
+        """What the streams of ZENTRA Cloud 2.0 share, likewise.
+
+        Raises:
+            SettingsError: As above.
+        """
+        return V5Account.of(read_settings(self._config), user_agent=self._user_agent)
+
+    @property
+    def _user_agent(self) -> str:
+        return f"{self.name}/{self.plugin_version}"
 
     @override
     def setup_mapper(self) -> None:
@@ -84,7 +99,9 @@ class TapZentra(Tap):
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
-        return [ReadingsStream(self, lambda: self.account)]
+        if self.config.get("api_version") == "v5":
+            return [ReadingsV5Stream(self, lambda: self.v5_account)]
+        return [ReadingsStream(self, lambda: self.classic_account)]
 
     @override  # type: ignore[misc] # it is final, but the SDK has no other place for the end of a run
     def sync_all(self) -> None:
@@ -110,7 +127,7 @@ class TapZentra(Tap):
     def _a_warning_is_enough(self, streams: list[FleetStream[Any]]) -> bool:
         """Whether the settings let a run end well whose streams have each been read for some devices."""
         is_for_all = any(stream.failed_entirely for stream in streams)
-        return self.account.settings.on_device_failure == "warn" and not is_for_all
+        return read_settings(self._config).on_device_failure == "warn" and not is_for_all
 
     @override  # type: ignore[misc] # as sync_all
     def run_connection_test(self) -> bool:
@@ -123,8 +140,9 @@ class TapZentra(Tap):
         try:
             yield
         finally:
-            if "account" in self.__dict__:
-                self.account.close()
+            for account in ("classic_account", "v5_account"):
+                if account in self.__dict__:
+                    getattr(self, account).close()
         if self._stopped_by is not None:
             raise StoppedError(self._stopped_by)
 

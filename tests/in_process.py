@@ -85,7 +85,7 @@ class Wireless(TapZentra):
 
     @cached_property
     @override
-    def account(self) -> Account:
+    def classic_account(self) -> Account:
         limits = call_limits(user_limit=NO_LIMIT, device_limit=NO_LIMIT, window=0.01)
         return Account(read_settings(self._config), cast("Api", self.api), limits)
 

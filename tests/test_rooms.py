@@ -13,13 +13,14 @@ PACKAGE = Path(tap_zentra.__file__).parent
 
 MAY_IMPORT = {
     "__main__": {"tap", "singer"},
-    "tap": {"settings", "singer", "v4"},
+    "tap": {"settings", "singer", "v4", "v5"},
     "settings": set(),
     "singer": {"settings", "calls"},
     "calls": set(),
     "bodies": {"calls.errors"},
     "http": {"calls.errors"},
     "v4": {"settings", "singer", "bodies", "http", "calls"},
+    "v5": {"settings", "singer", "bodies", "http", "calls"},
     "emulator": set(),
 }
 """Each room and the rooms, or modules, that it may import; imports run one way."""
@@ -27,7 +28,7 @@ MAY_IMPORT = {
 PURE = (
     *("calls.limits", "calls.refusals", "calls.schedule", "settings", "bodies"),
     *("singer.bookmarks", "singer.moments", "singer.overlap", "v4.places"),
-    *("v4.pagination", "v4.responses"),
+    *("v4.pagination", "v4.responses", "v5.pagination", "v5.responses"),
 )
 """Modules that know neither the network nor the real clock."""
 

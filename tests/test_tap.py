@@ -65,13 +65,13 @@ def tap_of(api: RefusingApi, **settings: object) -> TapZentra:
     class Twice(TapZentra):
         @cached_property
         @override
-        def account(self) -> Account:
+        def classic_account(self) -> Account:
             limits = call_limits(user_limit=100, device_limit=100, window=0.01)
             return Account(read_settings(self._config), cast("Api", api), limits)
 
         @override
         def discover_streams(self) -> Sequence[Stream]:
-            return [ReadingsStream(self, lambda: self.account), Again(self, lambda: self.account)]
+            return [ReadingsStream(self, lambda: self.classic_account), Again(self, lambda: self.classic_account)]
 
     return Twice(config={"auth_token": "x", "device_sns": "z6-1,z6-2", "max_concurrent_calls": 1, **settings})
 

@@ -135,6 +135,23 @@ class Gcra(Limit):
         return self._rested_at - (self._burst - 1) * self._period
 
 
+class NoLimit(Limit):
+    """An account whose calls nobody counts, as METER's documentation has it of ZENTRA Cloud 2.0; it may be locked."""
+
+    def count(self, sent_at: float) -> None:
+        """Count nothing."""
+
+    def recount(self, planned_at: float, sent_at: float) -> None:
+        """Count nothing."""
+
+    def seconds_for(self, calls: int) -> float:  # noqa: ARG002 - however many
+        """Return 0: any number of calls takes no time."""
+        return 0.0
+
+    def _next_call_at(self) -> float:
+        return LONG_AGO
+
+
 class CallLimits:
     """The limit of an account and those of its devices; all streams share them, so they have a lock of their own."""
 

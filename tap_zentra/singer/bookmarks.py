@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from singer_sdk.exceptions import ConfigurationError
 
 from tap_zentra.settings import same_device
+from tap_zentra.singer.moments import iso_timestamp
 
-BESIDE_THE_VALUE = ("overlap", "places")
+BESIDE_THE_VALUE = ("overlap", "places", "asked")
 """Names of what a partition keeps beside its bookmark, there and in `Bookmark`."""
 
 NEWEST_READINGS = "newest_readings"
@@ -27,14 +29,17 @@ class Bookmark:
     """Where a device stands.
 
     Attributes:
-        value: The last mrid that was written; None: it is read from its start.
+        value: The last position that was written, an mrid or a moment in seconds since 1970; None: the device is read
+            from its start.
         overlap: What the records up to it held, see `overlap`; None: nothing is known of that.
         places: Which place has which `sub_sensor_index`; None: the device has no port with several.
+        asked: When the device was last read to its end, in seconds since 1970; None where nobody needs to know.
     """
 
     value: int | None
     overlap: Any = None
     places: Any = None
+    asked: int | None = None
 
     def at_start(self) -> Bookmark:
         """Return where the device stands when it is read again from its start: its places keep their index."""
@@ -94,18 +99,20 @@ class Bookmarks:
     slow, so the list is indexed once.
     """
 
-    def __init__(self, stream_state: dict[str, Any], *, replication_key: str) -> None:
+    def __init__(self, stream_state: dict[str, Any], *, replication_key: str, of_moments: bool = False) -> None:
         """Index the partitions of a state.
 
         Args:
             stream_state: Such as `state["bookmarks"]["readings"]`; it is changed in place.
             replication_key: Of the stream.
+            of_moments: Whether the bookmarks are moments, ISO 8601 in the state; else they are mrids.
 
         Raises:
             StateError: The state does not have the shape that this tap writes.
         """
         self._stream_state = stream_state
         self._replication_key = replication_key
+        self._of_moments = of_moments
         newest = stream_state.get(NEWEST_READINGS)
         self._newest: dict[str, Any] = newest if isinstance(newest, dict) else {}
         # By the serial number in one case: whoever spells it in another has the same device.
@@ -120,17 +127,32 @@ class Bookmarks:
 
     def _add(self, device_sn: str, partition: dict[str, Any]) -> None:
         if same_device(device_sn) in self._by_device:
-            raise StateError(f"the state has two bookmarks for {device_sn}; remove the one with the higher mrid")
-        mrid = partition.get("replication_key_value")
-        if mrid is not None and (not isinstance(mrid, int) or isinstance(mrid, bool) or mrid < 0):
-            raise StateError(f"the state's bookmark of {device_sn} should be an mrid (a whole number), not {mrid!r}")
+            raise StateError(f"the state has two bookmarks for {device_sn}; remove the one with the higher value")
+        if (given := partition.get("replication_key_value")) is not None and self._position(given) is None:
+            expected = "a moment such as 2026-01-31T12:00:00+00:00" if self._of_moments else "an mrid (a whole number)"
+            raise StateError(f"the state's bookmark of {device_sn} should be {expected}, not {given!r}")
         self._by_device[same_device(device_sn)] = partition
 
     def get(self, device_sn: str) -> Bookmark | None:
         """Return where a device stands; None when nothing was written for it yet."""
         partition = self._by_device.get(same_device(device_sn), {})
-        value = partition.get("replication_key_value")
+        value = self._position(partition.get("replication_key_value"))
         return None if value is None else Bookmark(value, *(partition.get(name) for name in BESIDE_THE_VALUE))
+
+    def _position(self, given: object) -> int | None:
+        """Return the position that the state's text or number is; None: it is none."""
+        if not self._of_moments:
+            return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else None
+        try:
+            moment = datetime.fromisoformat(str(given))
+            return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
+        except (ValueError, OverflowError):
+            return None
+
+    @property
+    def device_sns(self) -> list[str]:
+        """The devices that have a bookmark, as they are spelled there."""
+        return [str(partition["context"]["device_sn"]) for partition in self._by_device.values()]
 
     def newest(self, device_sn: str, *, until: float) -> int | None:
         """Return the moment of a device's newest reading that was written, in seconds since 1970.
@@ -139,6 +161,9 @@ class Bookmarks:
             device_sn: The device's serial number.
             until: A moment beyond this one can't be true, as versions before 0.2.0 may have kept; None then.
         """
+        if self._of_moments:
+            bookmark = self.get(device_sn)
+            return None if bookmark is None else bookmark.value
         moment = self._newest.get(self._spelling(device_sn))
         return moment if isinstance(moment, int) and 0 <= moment <= until else None
 
@@ -150,12 +175,13 @@ class Bookmarks:
             self._by_device[same_device(device_sn)] = partition
             self._stream_state.setdefault("partitions", []).append(partition)
         partition["replication_key"] = self._replication_key
-        partition["replication_key_value"] = bookmark.value
+        value = bookmark.value
+        partition["replication_key_value"] = iso_timestamp(value) if self._of_moments and value is not None else value
         for name in BESIDE_THE_VALUE:
             partition.pop(name, None)
             if (known := getattr(bookmark, name)) is not None:
                 partition[name] = known
-        if newest is not None:
+        if newest is not None and not self._of_moments:
             self._newest[self._spelling(device_sn)] = newest
             self._stream_state[NEWEST_READINGS] = self._newest
 

@@ -22,7 +22,7 @@ DIGEST_BYTES = 6
 """A change stays unseen once in 3e14 times, and a device's digests take some 100 bytes of the state."""
 
 LARGEST_GROUP = 128
-"""Positions of a group at most, so that a change far back writes no more than that again."""
+"""Positions of a group at most, unless said otherwise, so that a change far back writes no more than that again."""
 
 
 class Overlap:
@@ -32,7 +32,9 @@ class Overlap:
         start: The first position that is read again; None: none is.
     """
 
-    def __init__(self, bookmark: int | None, *, reach: int, state: object = None) -> None:
+    def __init__(
+        self, bookmark: int | None, *, reach: int, state: object = None, largest_group: int = LARGEST_GROUP
+    ) -> None:
         """Start at a bookmark.
 
         Args:
@@ -40,10 +42,12 @@ class Overlap:
             reach: How many positions up to the bookmark are read again.
             state: What `as_state` returned when the bookmark was set. Of another form, or None: there are no
                 digests yet, so nothing counts as changed.
+            largest_group: Positions that share a digest, at most.
         """
         self._bookmark = -1 if bookmark is None else bookmark
         self._reach = reach
-        self._state = _checked(state, self._bookmark)
+        self._largest_group = largest_group
+        self._state = self._checked(state)
         self.start: int | None = None
         if bookmark is not None and reach > 0:
             first = 0 if self._state is None else self._state["from"]
@@ -104,16 +108,26 @@ class Overlap:
         first = max(self._first_read, bookmark + 1 - self._reach)
         self._contents = {position: content for position, content in self._contents.items() if position >= first}
         known = sorted(self._contents)
-        groups = _groups(first, bookmark)
+        groups = _groups(first, bookmark, self._largest_group)
         digests = [_digest(self._contents, _between(known, low, high)) for low, high in groups]
         return {"from": first, "digests": digests}
 
     def _known_groups(self) -> Iterator[tuple[int, int, str]]:
         """Yield the groups of which there are digests, in the order of positions: first, last, digest."""
         if self._state is not None:
-            groups = _groups(self._state["from"], self._bookmark)
+            groups = _groups(self._state["from"], self._bookmark, self._largest_group)
             for (first, last), digest in reversed(list(zip(groups, self._state["digests"], strict=True))):
                 yield first, last, digest
+
+    def _checked(self, state: object) -> dict[str, Any] | None:
+        """Return a state if it is of this form, with a digest for each group up to the bookmark."""
+        if not isinstance(state, dict):
+            return None
+        first, digests = state.get("from"), state.get("digests")
+        if not isinstance(first, int) or first < 0 or not isinstance(digests, list):
+            return None
+        groups = itertools.islice(_groups(first, self._bookmark, self._largest_group), len(digests) + 1)
+        return state if len(digests) == len(list(groups)) else None
 
 
 def content(values: bytes) -> bytes:
@@ -134,23 +148,12 @@ def _between(positions: Sequence[int], first: int, last: int) -> Sequence[int]:
     return positions[bisect.bisect_left(positions, first) : bisect.bisect_right(positions, last)]
 
 
-def _groups(first: int, bookmark: int) -> Iterator[tuple[int, int]]:
+def _groups(first: int, bookmark: int, largest: int) -> Iterator[tuple[int, int]]:
     """Yield the first and the last position of each group, from the bookmark down to `first`."""
     last = bookmark
     for size in itertools.chain((1,), (2**n for n in itertools.count())):
         if last < first:
             return
-        low = max(first, last + 1 - min(size, LARGEST_GROUP))
+        low = max(first, last + 1 - min(size, largest))
         yield low, last
         last = low - 1
-
-
-def _checked(state: object, bookmark: int) -> dict[str, Any] | None:
-    """Return a state if it is of this form, with a digest for each group up to the bookmark."""
-    if not isinstance(state, dict):
-        return None
-    first, digests = state.get("from"), state.get("digests")
-    if not isinstance(first, int) or first < 0 or not isinstance(digests, list):
-        return None
-    groups = itertools.islice(_groups(first, bookmark), len(digests) + 1)
-    return state if len(digests) == len(list(groups)) else None

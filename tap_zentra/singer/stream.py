@@ -16,7 +16,8 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_zentra.calls.fleet import Fleet
-from tap_zentra.calls.schedule import Outcome, Schedule
+from tap_zentra.calls.schedule import Outcome, Phase, Schedule, Turn
+from tap_zentra.settings import same_device
 from tap_zentra.singer.bookmarks import Bookmarks
 from tap_zentra.singer.maps import StreamMapError
 from tap_zentra.singer.moments import latest_moment
@@ -29,7 +30,7 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from singer_sdk import Tap
 
@@ -77,6 +78,7 @@ class FleetStream(Stream, Generic[AccountType]):
 
     Attributes:
         map_error: Set when a stream map failed, which ends the stream's sync: what it failed on.
+        fleet_error: Set when nobody knows which devices there are: why.
     """
 
     is_sorted = True
@@ -92,8 +94,9 @@ class FleetStream(Stream, Generic[AccountType]):
         """
         super().__init__(tap)
         self.map_error: str | None = None
+        self.fleet_error: str | None = None
         self._account = account
-        self._fleet: Fleet[Page] | None = None
+        self._fleets: list[Fleet[Any]] = []
         self._devices: list[DeviceProgress] = []
         self._standing: tuple[DeviceProgress, Callable[[], Bookmark | None]] | None = None
         self._is_stopped = False
@@ -112,6 +115,24 @@ class FleetStream(Stream, Generic[AccountType]):
             now: The moment at which the run began, in seconds since 1970.
         """
 
+    def device_sns(self, bookmarks: Bookmarks) -> Sequence[str]:  # noqa: ARG002 - others look at them
+        """Return the devices to read; of those with equally many calls left, the one named first goes first.
+
+        Args:
+            bookmarks: Of all devices that were ever read.
+        """
+        return self.account.settings.device_sns
+
+    def has_news(self, device_sn: str, bookmark: Bookmark | None, now: float) -> bool:  # noqa: ARG002 - as above
+        """Return whether a device has to be asked; False: it is known to be read to its end, without a call.
+
+        Args:
+            device_sn: The device's serial number.
+            bookmark: Where it stands.
+            now: The moment at which the run began, in seconds since 1970.
+        """
+        return True
+
     @property
     def account(self) -> AccountType:
         """What the streams of the account share."""
@@ -120,20 +141,20 @@ class FleetStream(Stream, Generic[AccountType]):
     @property
     def token_error(self) -> TokenRefusedError | None:
         """Set when the service has refused the token."""
-        return None if self._fleet is None else self._fleet.token_error
+        return next((fleet.token_error for fleet in self._fleets if fleet.token_error is not None), None)
 
     @property
     def failed_entirely(self) -> bool:
-        """Whether more failed than some of the devices: a stream map, or every device."""
-        if self.map_error is not None:
+        """Whether more failed than some of the devices: a stream map, the fleet, or every device."""
+        if self.map_error is not None or self.fleet_error is not None:
             return True
         return bool(self._devices) and all(device.outcome is not Outcome.CURRENT for device in self._devices)
 
     @property
     def failures(self) -> list[str]:
         """Which devices have not been read to their end, and why: one line each; or why none could be written."""
-        if self.map_error is not None:
-            return [self.map_error]
+        if (error := self.map_error or self.fleet_error) is not None:
+            return [error]
         turns = [device.turn for device in self._devices]
         return [f"{turn.device_sn} failed: {turn.failure}" for turn in turns if turn.outcome is not Outcome.CURRENT]
 
@@ -143,13 +164,23 @@ class FleetStream(Stream, Generic[AccountType]):
         Raises:
             StateError: The state does not have the shape that this tap writes.
         """
-        return Bookmarks(self.stream_state, replication_key=cast("str", self.replication_key))
+        return Bookmarks(
+            self.stream_state,
+            replication_key=cast("str", self.replication_key),
+            of_moments=self.is_timestamp_replication_key,
+        )
 
     def stop(self) -> None:
         """End the sync soon, with all that was read written; may be called from a signal handler."""
         self._is_stopped = True
-        if self._fleet is not None:
-            self._fleet.stop()
+        for fleet in self._fleets:
+            fleet.stop()
+
+    def add_fleet(self, fleet: Fleet[Any]) -> None:
+        """Have a fleet stopped with the stream, be it stopped already."""
+        self._fleets.append(fleet)
+        if self._is_stopped:
+            fleet.stop()
 
     @override
     def get_records(self, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
@@ -204,48 +235,51 @@ class FleetStream(Stream, Generic[AccountType]):
     def _make_fleet(self, bookmarks: Bookmarks) -> Fleet[Page]:
         """Make the fleet, each device at its bookmark, and what is noted of each."""
         settings = self.account.settings
+        now = self._now()
         # One device is enough to test a connection; more would use up their minute for nothing.
-        device_sns = settings.device_sns[:1] if self._is_test else settings.device_sns
+        device_sns = self.device_sns(bookmarks)[: 1 if self._is_test else None]
+        reread = [one for one in device_sns if self._is_reread(one)]
+        if reread:
+            self.logger.info("reading from the start again: %s", ", ".join(reread))
+        starts = {device_sn: self._start(device_sn, bookmarks) for device_sn in device_sns}
         schedule = Schedule(
-            device_sns,
+            [one for one in device_sns if self._is_test or self.has_news(one, starts[one], now)],
             self.account.call_limits,
             window=settings.call_limit_window,
             max_calls=settings.max_concurrent_calls,
             max_attempts=settings.max_attempts,
             now=self._clock(),
         )
-        now = self._now()
-        reread = [sn for sn in device_sns if sn in settings.reread_device_sns]
-        if reread:
-            self.logger.info("reading from the start again: %s", ", ".join(reread))
+        turns = {turn.device_sn: turn for turn in schedule.turns}
         self._devices = [
             DeviceProgress(
-                turn,
-                bookmark=self._start(turn.device_sn, bookmarks),
-                newest=bookmarks.newest(turn.device_sn, until=latest_moment(now)),
+                turns.get(device_sn) or Turn(device_sn, phase=Phase.DONE),
+                bookmark=bookmark,
+                newest=bookmarks.newest(device_sn, until=latest_moment(now)),
             )
-            for turn in schedule.turns
+            for device_sn, bookmark in starts.items()
         ]
-        self._fleet = Fleet(
+        fleet: Fleet[Page] = Fleet(
             {
                 device.turn: self.reader(device.turn.device_sn, device.bookmark, device.newest, now)
                 for device in self._devices
+                if device.turn in schedule.turns
             },
             schedule,
             threads=settings.max_concurrent_calls,
             logger=self.logger,
             clock=self._clock,
         )
-        if self._is_stopped:
-            self._fleet.stop()
-        return self._fleet
+        self.add_fleet(fleet)
+        return fleet
 
     def _start(self, device_sn: str, bookmarks: Bookmarks) -> Bookmark | None:
         """Return where a device is read on from; None or without a value: from its start."""
         bookmark = bookmarks.get(device_sn) if self._is_incremental else None
-        if bookmark is not None and device_sn in self.account.settings.reread_device_sns:
-            return bookmark.at_start()
-        return bookmark
+        return bookmark.at_start() if bookmark is not None and self._is_reread(device_sn) else bookmark
+
+    def _is_reread(self, device_sn: str) -> bool:
+        return same_device(device_sn) in map(same_device, self.account.settings.reread_device_sns)
 
     def _make_report(self) -> Report:
         account = self.account

@@ -1,0 +1,1 @@
+"""ZENTRA Cloud 2.0: its API v5."""

@@ -1,0 +1,469 @@
+"""Stream `readings_v5`: its columns, and how a response becomes records."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from singer_sdk import typing as th
+
+from tap_zentra.bodies import NO_PORT, clean_units, comparable
+from tap_zentra.calls.errors import DeviceFailedError, TransientError
+from tap_zentra.settings import same_device
+from tap_zentra.singer import overlap
+from tap_zentra.singer.bookmarks import Bookmark
+from tap_zentra.singer.moments import DAY, iso_timestamp, latest_moment
+from tap_zentra.singer.overlap import Overlap
+from tap_zentra.singer.pages import RECORDS_AT_ONCE, Page, Part
+from tap_zentra.singer.stream import FleetStream
+from tap_zentra.v5.account import Account
+from tap_zentra.v5.api import PageTokenRefusedError
+from tap_zentra.v5.pagination import MonthPaginator
+from tap_zentra.v5.responses import decode_page, require_page_of
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from tap_zentra.settings import Settings
+    from tap_zentra.singer.bookmarks import Bookmarks
+    from tap_zentra.v5.api import Api
+    from tap_zentra.v5.responses import DataPage, ListedDevice, Row
+
+READINGS_V5 = th.PropertiesList(
+    th.Property("device_sn", th.StringType, required=True, description="Serial number of the device."),
+    th.Property("timestamp_utc", th.DateTimeType, required=True, description="Moment of the reading, ISO 8601, UTC."),
+    th.Property(
+        "port_number",
+        th.IntegerType,
+        required=True,
+        description="Port of the device; -1 for the device itself.",
+    ),
+    th.Property(
+        "sensor_name",
+        th.StringType,
+        required=True,
+        description="Kind of sensor, for example `TEROS 12`; empty when the service names none.",
+    ),
+    th.Property(
+        "measurement",
+        th.StringType,
+        required=True,
+        description="What was measured, as the service names it, for example `Water Content`.",
+    ),
+    th.Property(
+        "sub_sensor_index",
+        th.IntegerType,
+        required=True,
+        description="The service's `position` where it sends one; else 0, and 1, 2, … for further values of the same "
+        "port, sensor, measurement and moment (depths of a profile probe), in the service's order.",
+    ),
+    th.Property("value", th.NumberType, description="The value, in `units`; null when the sensor gave none."),
+    th.Property("units", th.StringType, description="Units, metric or imperial as the settings say, such as `m³/m³`."),
+    th.Property("error_code", th.IntegerType, description="The service's code of what went wrong; 0: nothing did."),
+    th.Property("error_flag", th.BooleanType, description="True when the error code is not 0."),
+    th.Property("error_description", th.StringType, description="METER's meaning of the error code."),
+    th.Property("local_datetime", th.StringType, description="Moment in the device's local time, with its offset."),
+    th.Property("device_name", th.StringType, description="Name of the device."),
+    th.Property(
+        "extra",
+        # Without `properties`, an empty set of which would have flattening drop the column.
+        th.CustomType({"type": ["object"], "additionalProperties": True}),
+        description="Fields that the columns above do not know, or not in the form in which they came.",
+    ),
+).to_dict()
+"""JSON schema of stream `readings_v5`: one record for each value."""
+
+READINGS_V5_KEY = ("device_sn", "timestamp_utc", "port_number", "sensor_name", "measurement", "sub_sensor_index")
+"""So many columns that no value can overwrite another: API v5 has no record number."""
+
+ERROR_DESCRIPTIONS = {
+    128: "calibration problem",
+    129: "excitation under-voltage",
+    130: "temporarily out of range",
+    131: "sensor type not supported",
+    132: "communication error",
+    133: "sensor reporting an error",
+    134: "no response",
+    136: "outside expected range",
+    137: "invalid value",
+    138: "alpha too low",
+    139: "radiance too low",
+    140: "exceeds limits",
+    141: "calculation error",
+    142: "exceeds model limits",
+    143: "no data for the requested time or measurement",
+    235: "erased flash",
+}
+"""What the codes mean (METER's own client)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonthOfReadings(Page):
+    """A page of a device, in the order of time, so that the bookmark may move within it.
+
+    Attributes:
+        before: Records of pages before that have turned out to have changed.
+        data: The page.
+        range: First and last moment of which readings may be wanted.
+        wanted: The moments whose readings become records.
+        records: Makes the records of one moment.
+        bookmark_at: Where the device stands once all up to a moment has been written.
+        bookmark: Where it stands once the page has been written; None: it has no bookmark yet.
+    """
+
+    before: list[dict[str, Any]]
+    data: DataPage
+    range: tuple[int, int]
+    wanted: Collection[int]
+    records: Callable[[Iterable[Row]], list[dict[str, Any]]]
+    bookmark_at: Callable[[int], Bookmark | None]
+    bookmark: Bookmark | None
+
+    @override
+    def parts(self) -> Iterator[Part]:
+        records = list(self.before)
+        for moment, rows in by_moment(self.data.rows(*self.range)):
+            if moment in self.wanted:
+                records += self.records(rows)
+            if len(records) >= RECORDS_AT_ONCE:
+                yield Part(records, functools.partial(self.bookmark_at, moment))
+                records = []
+        yield Part(records, lambda: self.bookmark)
+
+
+class ReadingsReader:
+    """One device's way through its readings, from its bookmark to the moment at which the run began.
+
+    Attributes:
+        calls_left: Calls still to be made, as far as known: one for each month.
+        done: Whether the device has been read to its end.
+    """
+
+    def __init__(
+        self,
+        device_sn: str,
+        api: Api,
+        settings: Settings,
+        *,
+        bookmark: Bookmark | None,
+        listed: ListedDevice | None,
+        now: float,
+    ) -> None:
+        """Stand at a bookmark; nothing is called yet.
+
+        Args:
+            device_sn: The device's serial number, as the user gave it, or as the list has it.
+            api: The key's calls.
+            settings: Which readings are wanted, and how.
+            bookmark: Where earlier syncs have stopped; None: there were none.
+            listed: What the list says of the device; None: nothing.
+            now: The moment at which the run began, in seconds since 1970.
+        """
+        self._device_sn = device_sn
+        self._api = api
+        self._settings = settings
+        self._listed = listed
+        self._now = int(now)
+        self._end = self._now if settings.end_date is None else min(settings.end_date, self._now)
+        self._before = bookmark or Bookmark(None)
+        self._old = -1 if self._before.value is None else self._before.value
+        self._reach = int(settings.lookback_days * DAY)
+        self._overlap = Overlap(
+            self._before.value,
+            reach=self._reach,
+            state=self._before.overlap,
+            largest_group=DAY,
+        )
+        start = self._start()
+        self._first = 0 if start is None else start
+        self._newest: int | None = None
+        self._paginator = MonthPaginator(start=start, end=self._end)
+        self._held: list[tuple[int, dict[str, Any]]] = []
+
+    @property
+    def calls_left(self) -> float:
+        """Calls still to be made, as far as known; infinite before the first response."""
+        return self._paginator.months_left
+
+    @property
+    def done(self) -> bool:
+        """Whether the device has been read to its end."""
+        return self._paginator.done
+
+    def call(self, on_sent: Callable[[], None]) -> bytes | bytearray:
+        """Fetch the next page; on a worker thread.
+
+        Raises:
+            TransientError: The service does not take the page's token, so that the way goes on by time.
+            DeviceFailedError: Nor does it bring anything by time.
+        """
+        try:
+            return self._api.get_data(self._device_sn, self._paginator.request, on_sent, units=self._settings.units)
+        except PageTokenRefusedError as error:
+            if not self._paginator.go_on_by_time():
+                raise DeviceFailedError(f"{error}; asking by time instead of by next_token did not help") from None
+            if self._newest is not None:
+                self._first = self._newest + 1
+            raise TransientError(f"{error}; going on by time instead of by next_token") from None
+
+    def take(self, body: bytes | bytearray) -> MonthOfReadings:
+        """Decode and check a response, and go on to the next page; on the main thread.
+
+        Raises:
+            NotJSONError: The response is cut off, or a page for people.
+            UnexpectedBodyError: It is not what the service sends.
+            NoProgressError: It would make the reader go in circles.
+        """
+        page = decode_page(body)
+        require_page_of(page, self._device_sn)
+        kept = [moment for moment in page.moments if self._first <= moment <= self._end]
+        newest = kept[-1] if kept else None
+        is_past_the_end = bool(page.moments) and page.moments[-1] > self._end
+        self._paginator.advance(newest, None if is_past_the_end else page.next_token)
+        if newest is not None:
+            self._newest = newest if self._newest is None else max(newest, self._newest)
+            self._overlap.note(self._contents(page, newest))
+        return self._page(page, kept)
+
+    def _start(self) -> int | None:
+        """Return the first moment that is wanted; None: the device's first reading."""
+        if self._old < 0:
+            return self._settings.start_date
+        start = self._old if self._overlap.start is None else self._overlap.start
+        if self._overlap.has_no_beginning and self._settings.start_date is not None:
+            # What comes before `start_date` was not read then, and is not to be read later.
+            start = max(start, min(self._settings.start_date, self._old))
+        return start
+
+    def _page(self, page: DataPage, kept: Sequence[int]) -> MonthOfReadings:
+        """Return what a page brings: its new readings, and those of the moments read again that have changed."""
+        changed = self._overlap.settle(self._complete_below())
+        new = [moment for moment in kept if moment > self._old]
+        before = [record for moment, record in self._held if moment in changed]
+        self._hold(page, kept)
+        latest = latest_moment(self._now)
+        ahead = [moment for moment in (self._last_listed(), *page.moments[-1:]) if moment > latest]
+        return MonthOfReadings(
+            before=before,
+            data=page,
+            range=(kept[0], kept[-1]) if kept else (0, -1),
+            wanted={*new, *changed.intersection(kept)},
+            records=functools.partial(reading_records, device_sn=self._device_sn, device_name=page.device_name),
+            bookmark_at=self._bookmark_at,
+            bookmark=self._bookmark(),
+            positions=(new[0], new[-1]) if new else None,
+            moments=kept,
+            ahead=max(ahead, default=None),
+            rewritten=len(changed),
+        )
+
+    def _complete_below(self) -> int:
+        """Return the moment before which everything has been read."""
+        if self._paginator.done:
+            return self._end + 1
+        return 0 if self._newest is None else self._newest + 1
+
+    def _contents(self, page: DataPage, newest: int) -> dict[int, bytes]:
+        """Return what those moments hold that were read again, or that the next sync will read again."""
+        if not self._reach:
+            return {}
+        ranges = ((self._first, min(self._old, self._end)), (max(newest - self._reach, self._old) + 1, newest))
+        return {
+            moment: moment_content(rows)
+            for first, last in ranges
+            for moment, rows in by_moment(page.rows(first, last))
+            if first <= moment <= last
+        }
+
+    def _hold(self, page: DataPage, kept: Sequence[int]) -> None:
+        """Keep the records of groups that have not been read to their end: whether they changed is not known yet."""
+        self._held = [(moment, record) for moment, record in self._held if self._overlap.is_open(moment)]
+        still_open = {moment for moment in kept if self._overlap.is_open(moment)}
+        if still_open:
+            for moment, rows in by_moment(page.rows(min(still_open), max(still_open))):
+                if moment in still_open:
+                    records = reading_records(rows, device_sn=self._device_sn, device_name=page.device_name)
+                    self._held += [(moment, record) for record in records]
+
+    def _last_listed(self) -> int:
+        """Return when the device's last reading was made, as the list has it; 0: it does not say."""
+        return (self._listed.last_measurement if self._listed else None) or 0
+
+    def _bookmark(self) -> Bookmark | None:
+        """Return where the device stands once the page at hand has been written."""
+        value = max(self._old, -1 if self._newest is None else self._newest)
+        if value < 0:
+            return None
+        asked = self._now if self.done else self._before.asked
+        return Bookmark(value, overlap=self._overlap.as_state(value), asked=asked)
+
+    def _bookmark_at(self, moment: int) -> Bookmark | None:
+        """Return where the device stands in the middle of a page, of which no digests are made."""
+        return Bookmark(moment) if moment > self._old else self._before
+
+
+class ReadingsV5Stream(FleetStream[Account]):
+    """Readings of all sensors from ZENTRA Cloud 2.0, one record for each value."""
+
+    name = "readings_v5"
+    schema: ClassVar[dict[str, Any]] = READINGS_V5
+    primary_keys = READINGS_V5_KEY
+    replication_key = "timestamp_utc"
+
+    @override
+    def device_sns(self, bookmarks: Bookmarks) -> Sequence[str]:
+        """Return the devices that the settings name, or else those of the list."""
+        account = self.account
+        devices = account.device_list
+        devices.read(self.logger, self.add_fleet)
+        named = account.settings.device_sns
+        if devices.failure is not None:
+            return self._without_list(devices.failure)
+        listed = [device.device_id for device in devices]
+        known = {same_device(one) for one in listed}
+        if named:
+            missing = [one for one in named if same_device(one) not in known]
+            if missing:
+                self.logger.warning("not in the device list, and asked all the same: %s", ", ".join(missing))
+            return named
+        gone = [one for one in bookmarks.device_sns if same_device(one) not in known]
+        if gone:
+            self.logger.warning(
+                "%d devices are no longer in the device list; their bookmarks are kept: %s", len(gone), ", ".join(gone)
+            )
+        foreign = [one for one in account.settings.reread_device_sns if same_device(one) not in known]
+        if foreign:
+            self.logger.warning("reread_device_sns names devices that are not in the list: %s", ", ".join(foreign))
+        return listed
+
+    def _without_list(self, failure: str) -> Sequence[str]:
+        """Return the devices that are read although there is no list."""
+        named = self.account.settings.device_sns
+        if named:
+            self.logger.warning("there is no device list (%s); each device of device_sns is asked itself", failure)
+        else:
+            self.fleet_error = (
+                f"the device list could not be read, so no device was: {failure}; name the devices in device_sns to "
+                "read them without it"
+            )
+        return named
+
+    @override
+    def has_news(self, device_sn: str, bookmark: Bookmark | None, now: float) -> bool:
+        """Return whether a device has to be asked: not if the list knows nothing newer, and it was within a day."""
+        listed = self.account.device_list.get(device_sn)
+        last = None if listed is None else listed.last_measurement
+        if last is None or bookmark is None or bookmark.value is None or last > bookmark.value:
+            return True
+        return not (isinstance(bookmark.asked, int) and 0 <= now - bookmark.asked < DAY)
+
+    @override
+    def reader(self, device_sn: str, bookmark: Bookmark | None, newest: int | None, now: float) -> ReadingsReader:
+        account = self.account
+        listed = account.device_list.get(device_sn)
+        return ReadingsReader(device_sn, account.api, account.settings, bookmark=bookmark, listed=listed, now=now)
+
+
+def by_moment(pieces: Iterable[list[Row]]) -> Iterator[tuple[int, Iterator[Row]]]:
+    """Yield the rows of each moment, given rows in the order of time."""
+    return itertools.groupby(itertools.chain.from_iterable(pieces), key=_MOMENT)
+
+
+_MOMENT = operator.attrgetter("moment")
+
+
+def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | None) -> list[dict[str, Any]]:
+    """Return the records of stream `readings_v5` that the rows of a moment become.
+
+    Args:
+        rows: All rows of a device at one moment.
+        device_sn: The device's serial number, as the user gave it.
+        device_name: What its owner calls it.
+    """
+    places: Counter[tuple[int, str, str]] = Counter()
+    records = []
+    for row in rows:
+        port = NO_PORT if row.port_num is None else row.port_num
+        sensor = row.sensor_name or ""
+        place = (port, sensor, row.measurement)
+        index = row.index
+        if index is None:
+            index = places[place]
+            places[place] += 1
+        records.append(
+            {
+                "device_sn": device_sn,
+                "timestamp_utc": _iso(row.timestamp),
+                "port_number": port,
+                "sensor_name": sensor,
+                "measurement": row.measurement,
+                "sub_sensor_index": index,
+                "value": row.value,
+                "units": spelled_units(row.unit),
+                "error_code": row.error_code,
+                "error_flag": None if row.error_code is None else row.error_code != 0,
+                "error_description": ERROR_DESCRIPTIONS.get(row.error_code or 0),
+                "local_datetime": row.datetime or None,
+                "device_name": device_name or None,
+                "extra": _extra(row),
+            }
+        )
+    return records
+
+
+def moment_content(rows: Iterable[Row]) -> bytes:
+    """Return what a moment holds, short: a digest of its values.
+
+    Neither the order of rows nor the form of a number makes a difference, nor a name of the device.
+    """
+    values = sorted(
+        _ENCODER.encode(
+            (
+                row.timestamp + 0.0,
+                NO_PORT if row.port_num is None else row.port_num,
+                row.sensor_name or "",
+                row.measurement,
+                row.index,
+                comparable(row.value),
+                spelled_units(row.unit),
+                row.error_code,
+            )
+        )
+        for row in rows
+    )
+    return overlap.content(b"".join(values))
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+@functools.lru_cache(maxsize=256)
+def spelled_units(units: str | None) -> str | None:
+    """Return units in one spelling: the service has been seen to write both `m3/m3` and `m³/m³`."""
+    cleaned = clean_units(units)
+    return cleaned and cleaned.replace("m3/m3", "m³/m³")
+
+
+def _iso(timestamp: float) -> str:
+    whole = int(timestamp)
+    return iso_timestamp(whole) if whole == timestamp else datetime.fromtimestamp(timestamp, UTC).isoformat()
+
+
+def _extra(row: Row) -> dict[str, Any] | None:
+    """Return the fields of a row that no column knows."""
+    if row.position is None and row.reading_id is None:
+        return row.extra
+    extra = {"position": row.position, "reading_id": row.reading_id}
+    return {name: value for name, value in extra.items() if value is not None} | (row.extra or {})

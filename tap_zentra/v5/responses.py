@@ -1,0 +1,316 @@
+"""The bodies of API v5 -> pages, checked; knows neither the network nor the SDK.
+
+A page of readings is a month, up to some 60 MB, so it is decoded in pieces: once to check it as a whole, and again to
+be written. What keys, values and paging need is checked strictly; what is dirty in a body is settled by `bodies`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import msgspec
+
+from tap_zentra.bodies import (
+    BIGGEST_INTEGER,
+    EXTRA,
+    LAST_TIMESTAMP,
+    Integer,
+    NotJSONError,
+    Port,
+    UnexpectedBodyError,
+    decode_leniently,
+    is_anything,
+    is_integer,
+    is_text,
+    make_whole,
+    objects,
+    set_odd_fields_aside,
+)
+from tap_zentra.calls.errors import one_line
+from tap_zentra.settings import same_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tap_zentra.bodies import Fields
+
+PIECE_BYTES = 2**20
+"""Bytes of a page that are decoded in one go, at least: some 5000 readings."""
+
+PIECE_ROWS = 5000
+"""As many readings."""
+
+
+class Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One value of one sensor at one moment, as the service sends it; `timestamp` is in seconds since 1970."""
+
+    timestamp: (
+        Annotated[int, msgspec.Meta(ge=0, le=LAST_TIMESTAMP)] | Annotated[float, msgspec.Meta(ge=0, le=LAST_TIMESTAMP)]
+    )
+    measurement: str
+    value: int | float | None
+    port_num: Port | None = None
+    sensor_name: str | None = None
+    unit: str | None = None
+    error_code: Integer | None = None
+    datetime: str | None = None
+    position: Any = None
+    reading_id: Any = None
+    extra: dict[str, Any] | None = msgspec.field(default=None, name=EXTRA)
+
+    @property
+    def moment(self) -> int:
+        """The whole second, since 1970."""
+        return int(self.timestamp)
+
+    @property
+    def index(self) -> int | None:
+        """The place that the service names, a whole number from 0 on; None: it names none in this form."""
+        position = self.position
+        if isinstance(position, float) and position.is_integer():
+            position = int(position)
+        return position if type(position) is int and 0 <= position <= BIGGEST_INTEGER else None
+
+
+_FIELDS: Fields = {
+    "timestamp": is_anything,
+    "measurement": is_anything,
+    "value": is_anything,
+    "port_num": is_anything,
+    "sensor_name": is_text,
+    "unit": is_text,
+    "error_code": is_integer,
+    "datetime": is_text,
+    "position": is_anything,
+    "reading_id": is_anything,
+}
+
+
+class Metadata(msgspec.Struct):
+    """What all rows of a page share."""
+
+    device_id: str
+    device_name: Any = None
+
+
+class Pagination(msgspec.Struct):
+    """Whether more is to come."""
+
+    next_token: str | None = None
+
+
+class _Body(msgspec.Struct):
+    metadata: Metadata
+    values: msgspec.Raw
+    pagination: Pagination | None = None
+
+
+class _PlainBody(msgspec.Struct):
+    metadata: Metadata
+    values: list[Any]
+    pagination: Pagination | None = None
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_ROWS = msgspec.json.Decoder(list[Row])
+
+_BETWEEN_ROWS = re.compile(rb"\}\s*,\s*\{")
+"""Where a page may be cut. Within a text or an object the piece would be no JSON; then it is cut further on."""
+
+_NO_NUMBER = re.compile(rb'("(?<!\\")\s*:\s*)(?:NaN|-?Infinity)\b')
+"""A field that strict parsers refuse. Within a text, the first quote would have a backslash in front."""
+
+_NUL = b"\\u0000"
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A part of a page: where it lies, in bytes or in rows, and its first and last moment."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+
+class DataPage:
+    """A page of a device's readings, checked.
+
+    Attributes:
+        device_id: Whose it is.
+        device_name: What the owner calls it.
+        next_token: Of the page that follows; None: none does.
+        moments: When its readings were made, ascending, each once, in seconds since 1970.
+    """
+
+    def __init__(self, body: _Body) -> None:
+        """Check all rows.
+
+        Raises:
+            NotJSONError: The rows are no JSON.
+            UnexpectedBodyError: A field of a row is missing or of the wrong type; it is named.
+        """
+        self.device_id = body.metadata.device_id
+        name = body.metadata.device_name
+        self.device_name = _storable(name) if isinstance(name, str) else None
+        self.next_token = (body.pagination.next_token if body.pagination else None) or None
+        self._values = memoryview(body.values)
+        self._sorted: list[Row] | None = None
+        moments: list[int] = []
+        self._pieces: list[_Piece] = []
+        for start, stop, rows in self._cut():
+            several = [row.moment for row in rows]
+            self._pieces.append(_Piece(start, stop, several[0], several[-1]))
+            moments += [moment for moment, _ in itertools.groupby(several)]
+        self.moments: Sequence[int] = moments
+        if any(later <= earlier for earlier, later in itertools.pairwise(moments)):
+            self.moments = sorted(set(moments))
+            self._sort()
+
+    def rows(self, first: int = 0, last: int = LAST_TIMESTAMP) -> Iterator[list[Row]]:
+        """Yield the rows in ascending order of time, piece by piece; without pieces that lie outside of a range.
+
+        Args:
+            first: First moment that is wanted; rows before it may come all the same.
+            last: Last one, likewise.
+        """
+        for piece in self._pieces:
+            if piece.first <= last and piece.last >= first:
+                if self._sorted is not None:
+                    yield self._sorted[piece.start : piece.stop]
+                else:
+                    yield self._decode(piece.start, piece.stop)
+
+    def _sort(self) -> None:
+        """Bring the rows into the order of time: the service was asked for it, and does not promise it."""
+        rows = sorted(itertools.chain.from_iterable(self.rows()), key=lambda row: row.moment)
+        cuts = [*range(0, len(rows), PIECE_ROWS), len(rows)]
+        self._pieces = [
+            _Piece(start, stop, rows[start].moment, rows[stop - 1].moment) for start, stop in itertools.pairwise(cuts)
+        ]
+        self._sorted = rows
+
+    def _cut(self) -> Iterator[tuple[int, int, list[Row]]]:
+        """Yield where each piece lies within the values, and its rows."""
+        start, end = 1, len(self._values) - 1
+        while start < end:
+            at, rows = start, None
+            while rows is None:
+                boundary = _BETWEEN_ROWS.search(self._values, at + PIECE_BYTES, end)
+                stop, following = (end, end) if boundary is None else (boundary.start() + 1, boundary.end() - 1)
+                try:
+                    rows = self._decode(start, stop)
+                except NotJSONError:
+                    if boundary is None:
+                        raise
+                    at = stop - PIECE_BYTES  # on to the next boundary
+            if rows:
+                yield start, stop, rows
+            start = following
+
+    def _decode(self, start: int, stop: int) -> list[Row]:
+        text = b"".join((b"[", self._values[start:stop], b"]"))
+        if _NUL not in text:
+            try:
+                return _ROWS.decode(text)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass  # an odd field, a boundary that is none, or a fault: the slow way tells them apart
+        raw = decode_leniently(text)
+        for row in objects(raw):
+            set_odd_fields_aside(row, _FIELDS)
+            make_whole(row, ("port_num",))
+        return _convert(raw, list[Row])
+
+
+def decode_page(body: bytes | bytearray) -> DataPage:
+    """Decode and check a page of a device's readings.
+
+    Raises:
+        NotJSONError: The body is no JSON text.
+        UnexpectedBodyError: A field is missing or of the wrong type; it is named.
+    """
+    if b"NaN" in body or b"Infinity" in body:
+        body = _NO_NUMBER.sub(rb"\1null", body)
+    try:
+        return DataPage(_BODY.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # A letter that is none, another word that is not JSON, or a fault: the slow way tells them apart.
+        plain = _convert(decode_leniently(body), _PlainBody)
+    return DataPage(_Body(plain.metadata, msgspec.Raw(msgspec.json.encode(plain.values)), plain.pagination))
+
+
+def require_page_of(page: DataPage, device_sn: str) -> None:
+    """Refuse a page that is not what was asked for.
+
+    Raises:
+        UnexpectedBodyError: It is about another device than was asked for, in whatever case.
+    """
+    if same_device(page.device_id) != same_device(device_sn):
+        found = one_line(page.device_id, 80)
+        raise UnexpectedBodyError(f"the response is about another device: metadata.device_id is {found!r}")
+
+
+class ListedDevice(msgspec.Struct):
+    """A device, as the list has it.
+
+    `first_measurement` and `last_measurement` of its `data_range` are in seconds since 1970.
+    """
+
+    device_id: str
+    data_range: Any = None
+
+    @property
+    def last_measurement(self) -> int | None:
+        """When its last reading was made, in seconds since 1970; None: the list does not say."""
+        last = self.data_range.get("last_measurement") if isinstance(self.data_range, dict) else None
+        return int(last) if isinstance(last, (int, float)) and 0 < last <= LAST_TIMESTAMP else None
+
+
+class ListPage(msgspec.Struct):
+    """A page of the list of devices."""
+
+    devices: list[Any]
+    pagination: Any = None
+
+    @property
+    def total_pages(self) -> int | None:
+        """How many pages the list has; None: the service does not say."""
+        pages = self.pagination.get("total_pages") if isinstance(self.pagination, dict) else None
+        return pages if isinstance(pages, int) else None
+
+    def listed(self) -> list[ListedDevice]:
+        """Return the devices; an entry without a serial number is none."""
+        return [
+            msgspec.convert(entry, ListedDevice)
+            for entry in objects(self.devices)
+            if isinstance(entry.get("device_id"), str) and entry["device_id"]
+        ]
+
+
+def decode_list(body: bytes | bytearray) -> ListPage:
+    """Decode a page of the list of devices.
+
+    Raises:
+        NotJSONError: The body is no JSON text.
+        UnexpectedBodyError: It is no list of devices.
+    """
+    return _convert(decode_leniently(body), ListPage)
+
+
+_Type = TypeVar("_Type")
+
+
+def _convert(raw: object, kind: type[_Type]) -> _Type:
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        if isinstance(raw, dict) and "detail" in raw:
+            raise UnexpectedBodyError(f"the response has no data: {one_line(str(raw['detail']))}") from None
+        raise UnexpectedBodyError(f"unexpected response format: {error}") from None
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
