@@ -17,14 +17,14 @@ MAY_IMPORT = {
     "settings": set(),
     "singer": {"settings", "calls"},
     "calls": set(),
-    "http": {"calls.errors"},
+    "http": {"calls.errors", "calls.memory"},
     "v4": {"settings", "singer", "http", "calls"},
     "emulator": set(),
 }
 """Each room and the rooms, or modules, that it may import; imports run one way."""
 
 PURE = (
-    *("calls.limits", "calls.refusals", "calls.schedule", "settings"),
+    *("calls.limits", "calls.memory", "calls.refusals", "calls.schedule", "settings"),
     *("singer.bookmarks", "singer.moments", "singer.overlap", "v4.places"),
     *("v4.pagination", "v4.responses"),
 )

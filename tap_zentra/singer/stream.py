@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tap_zentra.calls.errors import TokenRefusedError
     from tap_zentra.calls.fleet import Reader
     from tap_zentra.calls.limits import CallLimits
+    from tap_zentra.calls.memory import BodyMemory
     from tap_zentra.settings import Settings
     from tap_zentra.singer.bookmarks import Bookmark
     from tap_zentra.singer.writer import Writer
@@ -69,6 +70,10 @@ class StreamAccount(Protocol):
     @property
     def call_limits(self) -> CallLimits:
         """Those of the account and its devices."""
+
+    @property
+    def memory(self) -> BodyMemory:
+        """For the bodies of its calls."""
 
 
 AccountType = TypeVar("AccountType", bound=StreamAccount)
@@ -230,6 +235,7 @@ class FleetStream(Stream, Generic[AccountType]):
                 for device in self._devices
             },
             schedule,
+            memory=self.account.memory,
             threads=settings.max_concurrent_calls,
             logger=self.logger,
             clock=self._clock,
