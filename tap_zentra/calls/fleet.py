@@ -145,6 +145,11 @@ class Fleet(Generic[Page]):
     def _call(self, turn: Turn, call: Call) -> Body | Exception:
         try:
             body = self._readers[turn].call(call)
+        except CallError as error:
+            # Where it was raised, a part of the body is still held.
+            error.__traceback__ = error.__context__ = None
+            call.end()
+            return error
         except Exception as error:  # noqa: BLE001 - the main thread sorts them
             call.end()
             return error

@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 import time
+import weakref
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -338,6 +339,30 @@ def test_an_error_that_waits_to_be_told_holds_no_memory() -> None:
         memory.wait_until_waiting(8)
 
         assert memory.held == SIZE
+
+
+def test_an_error_that_waits_to_be_told_keeps_no_body() -> None:
+    """What was read before a connection broke is gone, and with it what its memory was reserved for."""
+    memory = WatchedMemory(limit=100 * SIZE, expected=SIZE)
+    bodies: list[weakref.ref[bytearray]] = []
+
+    class _Body(bytearray):
+        """One that can be asked after."""
+
+    class _Breaking(_Sized):
+        def call(self, call: Call) -> bytes:
+            body = _Body(super().call(call))
+            bodies.append(weakref.ref(body))
+            try:
+                return bytes(int(body))
+            except ValueError:
+                raise DeviceFailedError("404") from None
+
+    fleet = _sized_fleet(memory, _Sized(1), *(_Breaking(1) for _ in range(7)))
+    for _ in fleet.pages(_nothing):
+        memory.wait_until_waiting(8)
+
+        assert [body() for body in bodies] == [None] * 7
 
 
 @pytest.mark.parametrize("end", ["stop", "close"])
