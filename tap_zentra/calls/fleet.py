@@ -151,7 +151,6 @@ class Fleet(Generic[Page]):
             call.end()
             return error
         except Exception as error:  # noqa: BLE001 - the main thread sorts them
-            call.end()
             return error
         call.complete(len(body))
         return body

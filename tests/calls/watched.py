@@ -7,7 +7,7 @@ import sys
 import threading
 
 from tap_zentra.calls.memory import BodyMemory
-from tests.support import PATIENCE
+from tests.support import HANGS
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -36,7 +36,7 @@ class WatchedMemory(BodyMemory):
     def wait_until_waiting(self, threads: int) -> None:
         """Return when so many threads wait, and none of them has news to look at."""
         while self.changed.waiting != threads:
-            self.changed.counts.get(timeout=PATIENCE)
+            self.changed.counts.get(timeout=HANGS)
 
 
 class _WatchedCondition(threading.Condition):
