@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
+    from tap_zentra.calls.memory import Call
+
 CHUNK_BYTES = 2**16
 """Bytes of a body that are read in one go, at most."""
 
 INITIAL_BYTES = 2**22
-"""Bytes of memory for a body that does not say how long it is. So much comes from the system and goes back to it."""
+"""Bytes of memory for a body that does not say how long it is, and by which it grows. So much comes from the system and
+goes back to it."""
 
 MAX_BYTES = 256 * 2**20
 """A body beyond this is refused: 2000 records of 24 measurements are 9 MB."""
@@ -116,24 +119,25 @@ class Transport:
         for session in self._sessions:
             session.close()
 
-    def get(self, url: str, parameters: Mapping[str, str | int], on_sent: Callable[[], None]) -> Response:
+    def get(self, url: str, parameters: Mapping[str, str | int], call: Call) -> Response:
         """Send a request and read its response; redirects are not followed.
 
         Args:
             url: Where to.
             parameters: The query.
-            on_sent: Called when the request has gone out: after a connection was made, and before the response.
+            call: Told when the request has gone out: after a connection was made, and before the response. Asked for
+                memory before a body is read, and for more before it grows.
 
         Raises:
             TransientError: There was no response, or not all of it.
             DeviceFailedError: The response is longer than any page.
         """
-        self._adapter.on_sent = on_sent
+        self._adapter.on_sent = call.on_sent
         try:
             response: requests.Response = self._own.session.get(
                 url, params=parameters, timeout=self._timeout, stream=True
             )
-            body = self._read(response.raw)
+            body = self._read(response.raw, call)
         except (requests.Timeout, ReadTimeoutError):
             raise TransientError(f"no response within {self._timeout:g} s") from None
         except (requests.RequestException, HTTPError) as error:
@@ -161,16 +165,22 @@ class Transport:
         secret = self._secret.encode()
         return body.replace(secret, b"...") if secret in body else body
 
-    def _read(self, response: BaseHTTPResponse) -> bytearray:
+    def _read(self, response: BaseHTTPResponse, call: Call) -> bytearray:
         """Read a body chunk by chunk as it comes, so that neither its length nor its slowness is without bound."""
+        expected = _expected_bytes(response)
+        call.reserve(min(expected, MAX_BYTES))
         deadline = self._clock() + MAX_TIMEOUTS * self._timeout
-        body, end = bytearray(_expected_bytes(response)), 0
+        body, end = bytearray(min(expected, 4 * INITIAL_BYTES)), 0
         while chunk := response.read1(CHUNK_BYTES, decode_content=True):
-            body[end : end + len(chunk)] = chunk
-            end += len(chunk)
-            if end > MAX_BYTES:
+            if end + len(chunk) > MAX_BYTES:
                 response.close()
                 raise DeviceFailedError(f"the response is longer than {MAX_BYTES // 2**20} MiB")
+            if end + len(chunk) > call.reserved:
+                since = self._clock()
+                call.reserve(end + len(chunk) + INITIAL_BYTES)
+                deadline += self._clock() - since  # it was not the service that took so long
+            body[end : end + len(chunk)] = chunk
+            end += len(chunk)
             if self._clock() > deadline:
                 response.close()
                 raise TransientError(f"the response was not complete after {MAX_TIMEOUTS * self._timeout:g} s")
@@ -260,7 +270,7 @@ def _expected_bytes(response: BaseHTTPResponse) -> int:
     """Return how many bytes a body is likely to have: one that grew would leave pieces in each thread's memory."""
     if response.length_remaining is None or "Content-Encoding" in response.headers:
         return INITIAL_BYTES
-    return min(response.length_remaining, 4 * INITIAL_BYTES)
+    return response.length_remaining
 
 
 def _innermost(error: BaseException) -> str:

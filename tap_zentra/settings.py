@@ -119,7 +119,7 @@ SCHEMA = th.PropertiesList(
     th.Property(
         "max_concurrent_calls",
         th.IntegerType(minimum=1, maximum=60),
-        default=16,
+        default=60,
         description="Maximum number of concurrent calls.",
     ),
     th.Property(

@@ -27,6 +27,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from tap_zentra.calls.memory import Call
     from tap_zentra.emulator import Emulator
     from tap_zentra.v4.api import Api
     from tap_zentra.v4.pagination import PageRequest
@@ -53,9 +54,7 @@ class WirelessApi:
     def close(self) -> None:
         """Close nothing."""
 
-    def get_readings(
-        self, device_sn: str, page: PageRequest, on_sent: Callable[[], None], *, page_size: int, depth: bool
-    ) -> bytes:
+    def get_readings(self, device_sn: str, page: PageRequest, call: Call, *, page_size: int, depth: bool) -> bytes:
         """Return one page."""
         params = {
             "device_sn": device_sn,
@@ -69,7 +68,7 @@ class WirelessApi:
             params["end_mrid"] = str(page.end_mrid)
         if page.start_date is not None:
             params["start_date"] = f"{datetime.fromtimestamp(page.start_date, UTC):%Y-%m-%d %H:%M}"
-        on_sent()
+        call.on_sent()
         with self._lock:
             answer = self._emulator.answer(Request("/api/v4/get_readings/", params, f"Token {TOKEN}"))
             self._calls += 1

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from tap_zentra.calls.memory import BodyMemory, Call
 from tap_zentra.emulator import Device, Emulator, Fault, Request, Response
 from tap_zentra.v4.readings import READINGS_KEY
 from tools.environment import environment_without
@@ -24,6 +25,9 @@ TOKEN = "secret-0123456789abcdef0123456789abcdef"
 
 PATIENCE = 900.0
 """Seconds after which a process hangs, on whichever machine; nothing that works as it should comes near."""
+
+HANGS = 60.0
+"""Seconds after which a program that should not wait is found to wait; a right one is never waited for so long."""
 
 WINDOW = 0.1
 """Seconds that stand for the service's minute."""
@@ -43,6 +47,11 @@ UNKNOWN: dict[str, dict[str, Any]] = {
 
 Key = tuple[Any, ...]
 Rows = dict[Key, dict[str, Any]]
+
+
+def a_call(on_sent: Callable[[], None] = lambda: None, memory: BodyMemory | None = None) -> Call:
+    """Return a call for which there is memory."""
+    return (memory or BodyMemory()).start_call(on_sent)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import socket
 import socketserver
+import sys
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -12,12 +15,21 @@ import pytest
 import requests
 
 from tap_zentra.calls.errors import CallError, TransientError
+from tap_zentra.calls.memory import BodyMemory
 from tap_zentra.http import Transport
 from tests.server import TOKEN, Response, Server
+from tests.support import a_call
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tap_zentra.calls.memory import Call
 
 URL = "https://zentra.example/api"
 
@@ -28,14 +40,8 @@ def _transport(timeout: float = 30) -> Transport:
     )
 
 
-def _nothing() -> None:
-    """Do nothing when a request has gone out."""
-
-
-def _get(
-    transport: Transport | None = None, url: str = URL, on_sent: Callable[[], None] = _nothing
-) -> bytes | bytearray:
-    return (transport or _transport()).get(url, {}, on_sent).body
+def _get(transport: Transport | None = None, url: str = URL, call: Call | None = None) -> bytes | bytearray:
+    return (transport or _transport()).get(url, {}, call or a_call()).body
 
 
 def _error(server: Server, response: Response | Exception) -> CallError:
@@ -130,7 +136,7 @@ def test_a_refused_connection_is_told_in_a_few_words() -> None:
         port = free.getsockname()[1]
     sent: list[int] = []
     with pytest.raises(TransientError) as caught:
-        _get(None, f"http://127.0.0.1:{port}", on_sent=lambda: sent.append(1))
+        _get(None, f"http://127.0.0.1:{port}", a_call(lambda: sent.append(1)))
 
     assert str(caught.value) == "the connection failed: Connection refused"
     assert sent == []
@@ -184,7 +190,7 @@ def test_a_call_over_a_real_connection(serve: Callable[..., str]) -> None:
     body = _get(
         None,
         serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", seen),
-        on_sent=lambda: sent.append(len(seen)),
+        a_call(lambda: sent.append(len(seen))),
     )
 
     assert body == b"{}"
@@ -218,3 +224,69 @@ def test_a_host_that_can_not_be_is_told(api_url: str) -> None:
     """A name that no network knows ends in one line."""
     with pytest.raises(TransientError):
         _get(None, api_url)
+
+
+# Memory
+
+
+class _ClockedMemory(BodyMemory):
+    """Memory for which each body has to wait an hour, each time that it grows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.sizes: list[int] = []
+
+    @override
+    def grow(self, size: int, new_size: int) -> None:
+        super().grow(size, new_size)
+        self.now += 3600
+        self.sizes.append(new_size)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "reserved"),
+    [
+        pytest.param(bytes(1000), {"Content_Length": "1000"}, {1000}, id="as long as it says"),
+        pytest.param(bytes(1000), {}, {10, 1000 + 10}, id="without length"),
+        pytest.param(bytes(1000), {"Content_Encoding": "gzip", "Content_Length": "29"}, {10, 1000 + 10}, id="packed"),
+        pytest.param(b"{}", {"Content_Length": str(10**12)}, {2000}, id="longer than any body"),
+    ],
+)
+def test_memory_is_reserved_before_a_body_is_read(
+    service: Server, monkeypatch: pytest.MonkeyPatch, body: bytes, headers: dict[str, str], reserved: set[int]
+) -> None:
+    """As much as the body will take: what it says, unless that is packed or a lie; else piece by piece."""
+    monkeypatch.setattr("tap_zentra.http.INITIAL_BYTES", 10)
+    monkeypatch.setattr("tap_zentra.http.MAX_BYTES", 2000)
+    memory = _ClockedMemory()
+    sent = gzip.compress(body, mtime=0) if "Content_Encoding" in headers else body
+    service.answer_with(Response(200, sent, **headers))
+    call = a_call(memory=memory)
+    with contextlib.suppress(TransientError):  # a length that is a lie
+        assert _get(call=call) == body
+
+    assert set(memory.sizes) == reserved
+
+
+def test_memory_is_reserved_piece_by_piece(service: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body of unknown length has never more than the piece at hand and the next one."""
+    monkeypatch.setattr("tap_zentra.http.INITIAL_BYTES", 10)
+    monkeypatch.setattr("tap_zentra.http.CHUNK_BYTES", 10)
+    memory = _ClockedMemory()
+    service.answer_with(Response(200, bytes(50)))
+    _get(call=a_call(memory=memory))
+
+    assert memory.sizes == [10, 30, 50]
+
+
+def test_waiting_for_memory_is_not_the_services_time(service: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long other bodies are in the way, before this one or in its middle: it has as long as ever."""
+    monkeypatch.setattr("tap_zentra.http.INITIAL_BYTES", 10)
+    monkeypatch.setattr("tap_zentra.http.CHUNK_BYTES", 10)
+    memory = _ClockedMemory()
+    transport = Transport(header=("x", "y"), secret=TOKEN, timeout=30, user_agent="x", clock=lambda: memory.now)
+    service.answer_with(Response(200, bytes(50)))
+
+    assert len(_get(transport, call=a_call(memory=memory))) == 50
+    assert len(memory.sizes) > 2

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "singer": {"settings", "calls"},
     "calls": set(),
     "bodies": {"calls.errors"},
-    "http": {"calls.errors"},
+    "http": {"calls.errors", "calls.memory"},
     "v4": {"settings", "singer", "bodies", "http", "calls"},
     "v5": {"settings", "singer", "bodies", "http", "calls"},
     "emulator": set(),
@@ -26,7 +26,7 @@ MAY_IMPORT = {
 """Each room and the rooms, or modules, that it may import; imports run one way."""
 
 PURE = (
-    *("calls.limits", "calls.refusals", "calls.schedule", "settings", "bodies"),
+    *("calls.limits", "calls.memory", "calls.refusals", "calls.schedule", "settings", "bodies"),
     *("singer.bookmarks", "singer.moments", "singer.overlap", "v4.places"),
     *("v4.pagination", "v4.responses", "v5.pagination", "v5.responses"),
 )

@@ -49,7 +49,7 @@ def _faults(**config: object) -> list[str]:
         ("user_call_limit", 60),
         ("device_call_limit", 1),
         ("call_limit_window", 60),
-        ("max_concurrent_calls", 16),
+        ("max_concurrent_calls", 60),
         ("request_timeout", 120),
         ("max_attempts", 5),
         ("mrid_lookback", 200),

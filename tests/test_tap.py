@@ -92,6 +92,40 @@ def sync(tap: TapZentra) -> None:
         tap.sync_all()
 
 
+class GreedyApi(RefusingApi):
+    """An account of which every body takes seven bytes, and then fails.
+
+    Attributes:
+        held: Bytes that the account's memory had reserved during each call.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(DeviceFailedError)
+        self.held: list[int] = []
+        self.account: Account | None = None
+
+    @override
+    def get_readings(self, device_sn: str, *args: Any, **options: object) -> bytes:
+        _, call = args
+        call.reserve(7)
+        assert self.account is not None
+        self.held.append(self.account.memory.held)
+        return super().get_readings(device_sn)
+
+
+def test_all_streams_share_the_memory_for_bodies() -> None:
+    """It is the account's, and each stream leaves it as it was."""
+    api = GreedyApi()
+    tap = tap_of(api)
+    api.account = tap.classic_account
+
+    with pytest.raises(SyncFailedError):
+        sync(tap)
+
+    assert api.held == [7] * 4
+    assert tap.classic_account.memory.held == 0
+
+
 def test_all_streams_run_before_a_run_fails_and_no_failure_hides_another() -> None:
     """What failed in each stream is told; the connections are closed once the last stream is done."""
     api = RefusingApi(DeviceFailedError)

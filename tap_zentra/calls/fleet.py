@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterator, Mapping
 
+    from tap_zentra.calls.memory import BodyMemory, Call
+
 Body = bytes | bytearray
 """The body of a response."""
 
@@ -39,11 +41,11 @@ class Reader(Protocol[Page_co]):
     def done(self) -> bool:
         """Whether nothing is left to call for."""
 
-    def call(self, on_sent: Callable[[], None]) -> Body:
+    def call(self, call: Call) -> Body:
         """Fetch the next page; on a worker thread.
 
         Args:
-            on_sent: To be called when the request has gone out.
+            call: To be told when the request has gone out, and asked for memory before the body is read.
 
         Raises:
             CallError: No page came.
@@ -71,6 +73,7 @@ class Fleet(Generic[Page]):
         readers: Mapping[Turn, Reader[Page]],
         schedule: Schedule,
         *,
+        memory: BodyMemory,
         threads: int,
         logger: logging.Logger,
         clock: Callable[[], float] = time.monotonic,
@@ -80,6 +83,7 @@ class Fleet(Generic[Page]):
         Args:
             readers: One for each turn of the schedule.
             schedule: The order of calls.
+            memory: For the bodies of the account's calls.
             threads: Calls that may be under way at one time.
             logger: Where to say what a device went through.
             clock: Monotonic, in seconds.
@@ -92,8 +96,9 @@ class Fleet(Generic[Page]):
         self._threads = min(threads, len(readers))
         self._logger = logger
         self._clock = clock
-        self._changed = threading.Condition()
-        self._responses: queue.SimpleQueue[tuple[Turn, Body | Exception] | None] = queue.SimpleQueue()
+        self._memory = memory
+        self._changed = memory.changed
+        self._responses: queue.SimpleQueue[tuple[Turn, Call, Body | Exception] | None] = queue.SimpleQueue()
 
     def stop(self) -> None:
         """End the reading after the page at hand; may be called from a signal handler."""
@@ -112,12 +117,13 @@ class Fleet(Generic[Page]):
         try:
             while not self.stopped and not self._finished():
                 between_pages()
-                page = self._next_page()
-                if page is not None:
-                    yield page
+                with self._next_page() as page:
+                    if page is not None:
+                        yield page
         finally:
             with self._scheduling():
                 self._schedule.close()
+                self._drop_responses()
 
     def _finished(self) -> bool:
         with self._changed:
@@ -132,38 +138,70 @@ class Fleet(Generic[Page]):
 
     def _work(self) -> None:
         """Call for whichever device's turn it is, until there is nothing left to call for."""
-        while (turn := self._next_turn()) is not None:
+        while (next_call := self._next_call()) is not None:
             # In no variable: a thread that waits for its next turn would keep the body in memory.
-            self._responses.put((turn, self._call(turn)))
+            self._respond(*next_call, self._call(*next_call))
 
-    def _call(self, turn: Turn) -> Body | Exception:
+    def _call(self, turn: Turn, call: Call) -> Body | Exception:
         try:
-            return self._readers[turn].call(functools.partial(self._on_sent, turn))
+            body = self._readers[turn].call(call)
+        except CallError as error:
+            # Where it was raised, a part of the body is still held.
+            error.__traceback__ = error.__context__ = None
+            call.end()
+            return error
         except Exception as error:  # noqa: BLE001 - the main thread sorts them
             return error
+        call.complete(len(body))
+        return body
+
+    def _respond(self, turn: Turn, call: Call, response: Body | Exception) -> None:
+        """Hand a response to the main thread, unless that waits for none any more."""
+        with self._changed:
+            if self._schedule.closed:
+                call.end()
+            else:
+                self._responses.put((turn, call, response))
+
+    def _drop_responses(self) -> None:
+        """Give back the memory of the responses that nobody will take."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                response = self._responses.get_nowait()
+                if response is not None:
+                    response[1].end()
 
     def _on_sent(self, turn: Turn) -> None:
         now = self._clock()
         with self._changed:
             self._schedule.sent(turn, now)
 
-    def _next_turn(self) -> Turn | None:
+    def _next_call(self) -> tuple[Turn, Call] | None:
         with self._changed:
             while not self._schedule.closed:
                 now = self._clock()
-                decision = self._schedule.next_call(now)
+                # A call that waited for memory after it was counted would be sent too late for what the limits know.
+                decision = self._schedule.next_call(now) if self._memory.has_room() else None
                 if isinstance(decision, Turn):
-                    return decision
+                    return decision, self._memory.start_call(functools.partial(self._on_sent, decision))
                 self._changed.wait(None if decision is None else decision - now)
         return None
 
-    def _next_page(self) -> tuple[Turn, Page] | None:
-        """Wait for a response, for a second at most; return it if it is a page."""
+    @contextlib.contextmanager
+    def _next_page(self) -> Iterator[tuple[Turn, Page] | None]:
+        """Wait for a response, for a second at most; provide it if it is a page, and keep its memory meanwhile."""
         try:
             response = self._responses.get(timeout=1)
         except queue.Empty:
-            return None
-        return None if response is None else self._take(*response)
+            response = None
+        if response is None:
+            yield None
+            return
+        turn, call, body = response
+        with call:
+            page = self._take(turn, body)
+            del response, body  # the page is as large
+            yield page
 
     def _take(self, turn: Turn, response: Body | Exception) -> tuple[Turn, Page] | None:
         """Sort a response: a page, a delay, or the end of its device."""

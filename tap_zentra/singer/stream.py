@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tap_zentra.calls.errors import TokenRefusedError
     from tap_zentra.calls.fleet import Reader
     from tap_zentra.calls.limits import CallLimits
+    from tap_zentra.calls.memory import BodyMemory
     from tap_zentra.settings import Settings
     from tap_zentra.singer.bookmarks import Bookmark
     from tap_zentra.singer.pages import Page, Part
@@ -68,6 +69,10 @@ class StreamAccount(Protocol):
     @property
     def call_limits(self) -> CallLimits:
         """Those of the account and its devices."""
+
+    @property
+    def memory(self) -> BodyMemory:
+        """For the bodies of its calls."""
 
 
 AccountType = TypeVar("AccountType", bound=StreamAccount)
@@ -266,6 +271,7 @@ class FleetStream(Stream, Generic[AccountType]):
                 if device.turn in schedule.turns
             },
             schedule,
+            memory=self.account.memory,
             threads=settings.max_concurrent_calls,
             logger=self.logger,
             clock=self._clock,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING
 
 from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError
 from tap_zentra.calls.limits import CallLimits, SlidingWindow
+from tap_zentra.calls.memory import BodyMemory
 from tap_zentra.http import OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from tap_zentra.calls.memory import Call
     from tap_zentra.http import Response
     from tap_zentra.settings import Settings
     from tap_zentra.v4.pagination import PageRequest
+
+RECORD_BYTES = 4500
+"""Of a body, for each record of 24 measurements."""
+
+BODIES_BYTES = 128 * 2**20
+"""Of all bodies together: fourteen full pages. With 60 calls a minute more would be of use only if each response took
+longer than fourteen seconds."""
 
 
 class Api:
@@ -38,14 +47,14 @@ class Api:
         self._device_call_limit = device_call_limit
 
     def get_readings(
-        self, device_sn: str, page: PageRequest, on_sent: Callable[[], None], *, page_size: int, depth: bool
+        self, device_sn: str, page: PageRequest, call: Call, *, page_size: int, depth: bool
     ) -> bytes | bytearray:
         """Fetch one page of a device's readings, in ascending order.
 
         Args:
             device_sn: Serial number.
             page: Where the page starts, and maybe ends.
-            on_sent: Called when the request has gone out.
+            call: Told when the request has gone out, and asked for memory for the body.
             page_size: Records of a page, at most 2000, unless the page says otherwise.
             depth: Whether to ask for the depths of the sensors.
 
@@ -74,14 +83,14 @@ class Api:
             parameters["start_date"] = f"{start:%Y-%m-%d %H:%M}"
         if depth:
             parameters["device_depth"] = "true"
-        return self._get("get_readings", parameters, on_sent)
+        return self._get("get_readings", parameters, call)
 
     def close(self) -> None:
         """Close all connections; the next call makes a new one."""
         self._transport.close()
 
-    def _get(self, endpoint: str, parameters: Mapping[str, str | int], on_sent: Callable[[], None]) -> bytearray:
-        response = self._transport.get(f"{self._base}/{endpoint}/", parameters, on_sent)
+    def _get(self, endpoint: str, parameters: Mapping[str, str | int], call: Call) -> bytearray:
+        response = self._transport.get(f"{self._base}/{endpoint}/", parameters, call)
         if response.status != OK:
             raise self._error(response)
         return response.body
@@ -113,11 +122,13 @@ class Account:
         settings: Valid ones.
         api: Its calls.
         call_limits: Its limits, and those of its devices.
+        memory: For the bodies of its calls.
     """
 
     settings: Settings
     api: Api
     call_limits: CallLimits
+    memory: BodyMemory = field(default_factory=BodyMemory)
 
     @classmethod
     def of(cls, settings: Settings, *, user_agent: str) -> Account:
@@ -144,7 +155,8 @@ class Account:
             device_limit=settings.device_call_limit,
             window=settings.call_limit_window,
         )
-        return cls(settings, api, limits)
+        memory = BodyMemory(limit=BODIES_BYTES, expected=settings.page_size * RECORD_BYTES)
+        return cls(settings, api, limits, memory)
 
     def close(self) -> None:
         """Close all connections."""

@@ -28,8 +28,9 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from tap_zentra.calls.memory import Call
     from tap_zentra.settings import Settings
     from tap_zentra.v4.api import Api
     from tap_zentra.v4.pagination import Step
@@ -137,12 +138,12 @@ class ReadingsReader:
         """Whether the device has been read to its end."""
         return self._paginator.done
 
-    def call(self, on_sent: Callable[[], None]) -> bytes | bytearray:
+    def call(self, call: Call) -> bytes | bytearray:
         """Fetch the next page; on a worker thread."""
         return self._api.get_readings(
             self._device_sn,
             self._paginator.request,
-            on_sent,
+            call,
             page_size=self._settings.page_size,
             depth=self._settings.device_depth,
         )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tap_zentra.calls.memory import BodyMemory
 from tap_zentra.v5.api import Api, Limits, transport_of
 from tap_zentra.v5.device_list import DeviceList
 
 if TYPE_CHECKING:
     from tap_zentra.calls.limits import CallLimits
     from tap_zentra.settings import Settings
+
+MONTH_BYTES = 60 * 10**6
+"""Of a body, before the first one has come: a month of 30 series, each read every five minutes."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,14 @@ class Account:
         api: Its calls.
         call_limits: Those of its devices.
         device_list: The devices that it can see.
+        memory: What the bodies of its calls take together.
     """
 
     settings: Settings
     api: Api
     call_limits: CallLimits
     device_list: DeviceList
+    memory: BodyMemory = field(default_factory=lambda: BodyMemory(expected=MONTH_BYTES))
 
     @classmethod
     def of(cls, settings: Settings, *, user_agent: str) -> Account:

@@ -19,6 +19,7 @@ from tap_zentra.http import OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Transport
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tap_zentra.calls.memory import Call
     from tap_zentra.http import Response
     from tap_zentra.settings import Settings
     from tap_zentra.v5.pagination import PageRequest
@@ -60,12 +61,12 @@ class Api:
         self._looks_classic = CLASSIC_TOKEN.fullmatch(key) is not None
         self._now = now
 
-    def get_devices(self, page: int, on_sent: Callable[[], None], *, organization_id: str | None) -> bytes | bytearray:
+    def get_devices(self, page: int, call: Call, *, organization_id: str | None) -> bytes | bytearray:
         """Fetch one page of the list of devices.
 
         Args:
             page: Counted from 1.
-            on_sent: Called when the request has gone out.
+            call: Told when the request has gone out, and asked for memory for the body.
             organization_id: Only the devices of this one; None: all.
 
         Returns:
@@ -77,17 +78,15 @@ class Api:
         parameters: dict[str, str | int] = {"expand": EXPANSIONS, "page_num": page, "limit": LIST_LIMIT}
         if organization_id is not None:
             parameters["organization_id"] = organization_id
-        return self._get("devices", parameters, on_sent)
+        return self._get("devices", parameters, call)
 
-    def get_data(
-        self, device_sn: str, page: PageRequest, on_sent: Callable[[], None], *, units: str
-    ) -> bytes | bytearray:
+    def get_data(self, device_sn: str, page: PageRequest, call: Call, *, units: str) -> bytes | bytearray:
         """Fetch one page of a device's readings, in ascending order.
 
         Args:
             device_sn: Serial number.
             page: Where it starts.
-            on_sent: Called when the request has gone out.
+            call: Told when the request has gone out, and asked for memory for the body.
             units: `metric` or `imperial`.
 
         Returns:
@@ -110,7 +109,7 @@ class Api:
                 parameters["start_datetime"] = _iso(page.start)
             parameters["end_datetime"] = _iso(page.end + 1)
         try:
-            return self._get(f"devices/{quote(device_sn, safe='')}/data", parameters, on_sent)
+            return self._get(f"devices/{quote(device_sn, safe='')}/data", parameters, call)
         except _RefusedError as error:
             if page.token is not None and error.status in TOKEN_REFUSED:
                 raise PageTokenRefusedError(str(error)) from None
@@ -120,8 +119,8 @@ class Api:
         """Close all connections; the next call makes a new one."""
         self._transport.close()
 
-    def _get(self, path: str, parameters: Mapping[str, str | int], on_sent: Callable[[], None]) -> bytearray:
-        response = self._transport.get(f"{self._base}/{path}", parameters, on_sent)
+    def _get(self, path: str, parameters: Mapping[str, str | int], call: Call) -> bytearray:
+        response = self._transport.get(f"{self._base}/{path}", parameters, call)
         if response.status != OK:
             raise self._error(response)
         return response.body

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tap_zentra.calls.fleet import Fleet
+from tap_zentra.calls.memory import BodyMemory
 from tap_zentra.calls.schedule import Outcome, Schedule
 from tap_zentra.settings import same_device
 from tap_zentra.v5.responses import decode_list
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_zentra.calls.limits import CallLimits
+    from tap_zentra.calls.memory import Call
     from tap_zentra.settings import Settings
     from tap_zentra.v5.api import Api
     from tap_zentra.v5.responses import ListedDevice
@@ -41,9 +43,9 @@ class ListReader:
         self.calls_left = math.inf
         self.done = False
 
-    def call(self, on_sent: Callable[[], None]) -> bytes | bytearray:
+    def call(self, call: Call) -> bytes | bytearray:
         """Fetch the next page; on a worker thread."""
-        return self._api.get_devices(self._page, on_sent, organization_id=self._organization_id)
+        return self._api.get_devices(self._page, call, organization_id=self._organization_id)
 
     def take(self, body: bytes | bytearray) -> list[ListedDevice]:
         """Decode a page, and go on to the next one.
@@ -113,7 +115,7 @@ class DeviceList:
         )
         (turn,) = schedule.turns
         reader = ListReader(self._api, settings.organization_id)
-        fleet = Fleet({turn: reader}, schedule, threads=1, logger=logger, clock=self._clock)
+        fleet = Fleet({turn: reader}, schedule, threads=1, memory=BodyMemory(), logger=logger, clock=self._clock)
         on_fleet(fleet)
         for _, devices in fleet.pages(lambda: None):
             self._devices |= {same_device(device.device_id): device for device in devices}

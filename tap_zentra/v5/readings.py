@@ -36,6 +36,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from tap_zentra.calls.memory import Call
     from tap_zentra.settings import Settings
     from tap_zentra.singer.bookmarks import Bookmarks
     from tap_zentra.v5.api import Api
@@ -202,7 +203,7 @@ class ReadingsReader:
         """Whether the device has been read to its end."""
         return self._paginator.done
 
-    def call(self, on_sent: Callable[[], None]) -> bytes | bytearray:
+    def call(self, call: Call) -> bytes | bytearray:
         """Fetch the next page; on a worker thread.
 
         Raises:
@@ -210,7 +211,7 @@ class ReadingsReader:
             DeviceFailedError: Nor does it bring anything by time.
         """
         try:
-            return self._api.get_data(self._device_sn, self._paginator.request, on_sent, units=self._settings.units)
+            return self._api.get_data(self._device_sn, self._paginator.request, call, units=self._settings.units)
         except PageTokenRefusedError as error:
             if not self._paginator.go_on_by_time():
                 raise DeviceFailedError(f"{error}; asking by time instead of by next_token did not help") from None

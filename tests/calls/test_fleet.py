@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 import time
+import weakref
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,17 +16,20 @@ import pytest
 
 from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError, TransientError
 from tap_zentra.calls.fleet import Fleet
+from tap_zentra.calls.memory import BodyMemory
 from tap_zentra.calls.refusals import SHARED, Refusals
 from tap_zentra.calls.schedule import Phase, Schedule, Turn
 from tap_zentra.settings import read_settings
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.v4.api import call_limits
 from tap_zentra.v4.readings import ReadingsReader
-from tests.support import PATIENCE
+from tests.calls.watched import WatchedMemory
+from tests.support import HANGS, PATIENCE, a_call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
+    from tap_zentra.calls.memory import Call
     from tap_zentra.singer.pages import WholePage
     from tap_zentra.v4.api import Api
     from tap_zentra.v4.pagination import PageRequest
@@ -34,9 +38,6 @@ PAGE_SIZE = 10
 START = Bookmark(0)
 WINDOW = 1e-6
 """Seconds: so little that nothing waits."""
-
-HANGS = 60.0
-"""Seconds after which a program that should not wait is found to wait; a right one is never waited for so long."""
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -66,9 +67,9 @@ class _Service:
         self.calls: list[tuple[str, int | None]] = []
         self._lock = threading.Lock()
 
-    def fetch(self, device_sn: str, page: PageRequest, on_sent: Callable[[], None]) -> bytes:
+    def fetch(self, device_sn: str, page: PageRequest, call: Call) -> bytes:
         """Bring the next trouble of a device, or else its page."""
-        on_sent()
+        call.on_sent()
         with self._lock:
             self.calls.append((device_sn, page.start_mrid))
             troubles = self.troubles.get(device_sn)
@@ -84,11 +85,12 @@ class _Service:
 
 def _fleet(
     device_sns: Sequence[str],
-    fetch: Callable[[str, PageRequest, Callable[[], None]], bytes],
+    fetch: Callable[[str, PageRequest, Call], bytes],
     *,
     threads: int = 4,
     max_attempts: int = 3,
     bookmark: Bookmark | None = START,
+    memory: BodyMemory | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Fleet[WholePage]:
     limits = call_limits(user_limit=10**6, device_limit=10**6, window=WINDOW)
@@ -103,7 +105,7 @@ def _fleet(
     )
 
     def reader(turn: Turn) -> ReadingsReader:
-        api = SimpleNamespace(get_readings=lambda sn, request, on_sent, **_: fetch(sn, request, on_sent))
+        api = SimpleNamespace(get_readings=lambda sn, request, call, **_: fetch(sn, request, call))
         config = {"auth_token": "x", "device_sns": turn.device_sn, "page_size": PAGE_SIZE, "mrid_lookback": 0}
         return ReadingsReader(
             turn.device_sn, cast("Api", api), read_settings(config), bookmark=bookmark, newest=None, now=2_000_000_000
@@ -112,6 +114,7 @@ def _fleet(
     return Fleet(
         {turn: reader(turn) for turn in schedule.turns},
         schedule,
+        memory=memory or BodyMemory(),
         threads=threads,
         logger=logging.getLogger("tap-zentra"),
         clock=clock,
@@ -201,9 +204,9 @@ class _Countdown:
         self.calls_left: float = calls
         self.done = False
 
-    def call(self, on_sent: Callable[[], None]) -> bytes:
+    def call(self, call: Call) -> bytes:
         """Fetch how many are left."""
-        on_sent()
+        call.on_sent()
         return b"%d" % self.calls_left
 
     def take(self, body: bytes | bytearray) -> int:
@@ -218,7 +221,7 @@ def test_a_fleet_reads_whatever_its_readers_read() -> None:
     limits = call_limits(user_limit=10**6, device_limit=10**6, window=WINDOW)
     schedule = Schedule(["a", "b"], limits, window=WINDOW, max_calls=2, max_attempts=1, now=0.0)
     readers = dict(zip(schedule.turns, [_Countdown(2), _Countdown(0)], strict=True))
-    fleet = Fleet(readers, schedule, threads=2, logger=logging.getLogger("tap-zentra"))
+    fleet = Fleet(readers, schedule, memory=BodyMemory(), threads=2, logger=logging.getLogger("tap-zentra"))
 
     assert sorted((turn.device_sn, page) for turn, page in fleet.pages(_nothing)) == [
         ("a", 0),
@@ -226,6 +229,183 @@ def test_a_fleet_reads_whatever_its_readers_read() -> None:
         ("a", 2),
         ("b", 0),
     ]
+
+
+# Memory
+
+SIZE = 100
+"""Bytes of a body."""
+
+
+class _Sized:
+    """A reader of bodies of one size, which grow as they are read."""
+
+    def __init__(self, pages: int, *errors: Exception) -> None:
+        self.calls_left: float = pages
+        self.done = False
+        self._errors = list(errors)
+
+    def call(self, call: Call) -> bytes:
+        """Read a part of the body, then fail or read the rest."""
+        call.on_sent()
+        call.reserve(SIZE // 2)
+        if self._errors:
+            raise self._errors.pop()
+        call.reserve(SIZE)
+        return bytes(SIZE)
+
+    def take(self, body: bytes | bytearray) -> int:
+        """Count down; return the size of the page."""
+        self.calls_left -= 1
+        self.done = self.calls_left == 0
+        return len(body)
+
+
+def _sized_fleet(memory: BodyMemory, *readers: _Sized) -> Fleet[int]:
+    limits = call_limits(user_limit=10**6, device_limit=10**6, window=WINDOW)
+    schedule = Schedule(
+        [f"z6-{number}" for number in range(len(readers))],
+        limits,
+        window=WINDOW,
+        max_calls=8,
+        max_attempts=3,
+        now=0.0,
+        jitter=lambda _: 0.0,
+    )
+    in_turn = dict(zip(schedule.turns, readers, strict=True))
+    return Fleet(in_turn, schedule, memory=memory, threads=8, logger=logging.getLogger("tap-zentra"))
+
+
+@pytest.mark.parametrize(("expected", "most"), [(SIZE, 3 * SIZE), (10, 4 * SIZE)])
+def test_bodies_in_memory_are_bounded(expected: int, most: int) -> None:
+    """While a page is being written only as many bodies are read as there is room for, and one; and all arrive."""
+    memory = WatchedMemory(limit=3 * SIZE, expected=expected)
+    fleet = _sized_fleet(memory, *(_Sized(5) for _ in range(8)))
+    pages = []
+    for page in fleet.pages(_nothing):
+        pages.append(page)
+        if len(pages) == 1:
+            memory.wait_until_waiting(8)
+
+            assert len(pages) * SIZE < memory.held <= most
+    assert len(pages) == 40
+    assert memory.peak <= most
+    assert memory.held == 0
+    assert a_call(memory=memory).reserved == SIZE
+
+
+def test_a_call_that_waits_for_memory_is_not_counted() -> None:
+    """Another stream's body is in the way: nothing is sent, and no limit used; when it goes, that is news."""
+    memory = WatchedMemory(limit=SIZE, expected=SIZE)
+    other = a_call(memory=memory)
+    fleet = _sized_fleet(memory, _Sized(2), _Sized(1))
+
+    def make_room() -> None:
+        memory.wait_until_waiting(2)
+        calls.extend(turn.calls for turn in fleet.turns)
+        other.end()
+
+    calls: list[int] = []
+    threading.Thread(target=make_room).start()
+
+    assert [size for _, size in fleet.pages(_nothing)] == [SIZE] * 3
+    assert calls == [0, 0]
+
+
+def test_a_page_keeps_its_memory_until_it_has_been_written() -> None:
+    """What a body has become takes as much."""
+    memory = WatchedMemory(limit=SIZE, expected=SIZE)
+    fleet = _sized_fleet(memory, _Sized(3))
+
+    assert [memory.held for _ in fleet.pages(_nothing)] == [SIZE] * 3
+    assert memory.held == 0
+
+
+def test_a_call_that_fails_gives_its_memory_back() -> None:
+    """Whatever it fails of; the only room there is serves the next call."""
+    memory = WatchedMemory(limit=SIZE, expected=SIZE)
+    failing = _Sized(1, DeviceFailedError("404"), LockedOutError("Too many calls.", seconds=0), BROKEN)
+    fleet = _sized_fleet(memory, failing, _Sized(2))
+
+    assert [turn.device_sn for turn, _ in fleet.pages(_nothing)] == ["z6-1"] * 2
+    assert fleet.turns[0].failure == "404"
+    assert memory.held == 0
+
+
+def test_an_error_that_waits_to_be_told_holds_no_memory() -> None:
+    """It is of no size, and the main thread may be writing a page for long."""
+    memory = WatchedMemory(limit=100 * SIZE, expected=SIZE)
+    fleet = _sized_fleet(memory, _Sized(1), *(_Sized(1, DeviceFailedError("404")) for _ in range(7)))
+    for _ in fleet.pages(_nothing):
+        memory.wait_until_waiting(8)
+
+        assert memory.held == SIZE
+
+
+def test_an_error_that_waits_to_be_told_keeps_no_body() -> None:
+    """What was read before a connection broke is gone, and with it what its memory was reserved for."""
+    memory = WatchedMemory(limit=100 * SIZE, expected=SIZE)
+    bodies: list[weakref.ref[bytearray]] = []
+
+    class _Body(bytearray):
+        """One that can be asked after."""
+
+    class _Breaking(_Sized):
+        def call(self, call: Call) -> bytes:
+            body = _Body(super().call(call))
+            bodies.append(weakref.ref(body))
+            try:
+                return bytes(int(body))
+            except ValueError:
+                raise DeviceFailedError("404") from None
+
+    fleet = _sized_fleet(memory, _Sized(1), *(_Breaking(1) for _ in range(7)))
+    for _ in fleet.pages(_nothing):
+        memory.wait_until_waiting(8)
+
+        assert [body() for body in bodies] == [None] * 7
+
+
+@pytest.mark.parametrize("end", ["stop", "close"])
+def test_a_run_that_ends_early_leaves_no_memory_taken(end: str) -> None:
+    """Neither by the page at hand, nor by those that nobody will take, nor by one that comes late."""
+    memory = WatchedMemory(limit=100 * SIZE, expected=SIZE)
+    late, let_go = threading.Event(), threading.Event()
+
+    class _Late(_Sized):
+        def call(self, call: Call) -> bytes:
+            body = super().call(call)
+            late.set()
+            let_go.wait()
+            return body
+
+    fleet = _sized_fleet(memory, *(_Sized(1) for _ in range(7)), _Late(1))
+    before = set(threading.enumerate())
+    pages = cast("Generator[object]", fleet.pages(_nothing))
+    next(pages)
+    late.wait()
+    memory.wait_until_waiting(7)
+    if end == "stop":
+        fleet.stop()
+        list(pages)
+    else:
+        pages.close()
+
+    held_by_the_late_one = memory.held
+    let_go.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENCE)
+
+    assert (held_by_the_late_one, memory.held) == (SIZE, 0)
+
+
+def test_an_unexpected_error_leaves_no_memory_taken() -> None:
+    """The streams that follow need it."""
+    memory = WatchedMemory(limit=SIZE, expected=SIZE)
+    with pytest.raises(ZeroDivisionError):
+        list(_sized_fleet(memory, _Sized(1, ZeroDivisionError())).pages(_nothing))
+
+    assert memory.held == 0
 
 
 # Trouble of one device
@@ -469,11 +649,11 @@ def test_stopping_does_not_wait_for_a_call_that_hangs() -> None:
     hangs, let_go, ended = threading.Event(), threading.Event(), threading.Event()
     service = _Service({"z6-1": 10, "z6-2": 10})
 
-    def fetch(device_sn: str, page: PageRequest, on_sent: Callable[[], None]) -> bytes:
+    def fetch(device_sn: str, page: PageRequest, call: Call) -> bytes:
         if device_sn == "z6-2":
             hangs.set()
             let_go.wait()
-        return service.fetch(device_sn, page, on_sent)
+        return service.fetch(device_sn, page, call)
 
     fleet = _fleet(["z6-1", "z6-2"], fetch)
     pages: list[str] = []

@@ -19,7 +19,7 @@ from tap_zentra.http import MAX_TIMEOUTS, Transport
 from tap_zentra.settings import SettingsError, read_settings
 from tap_zentra.v4.api import Api
 from tap_zentra.v4.pagination import PageRequest
-from tests.support import TOKEN, Tap, environment, held
+from tests.support import TOKEN, Tap, a_call, environment, held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +112,7 @@ def test_rude_answers_end_in_a_line_without_token_and_traceback(
     api = api_at(serve(says(answer)))
 
     with caplog.at_level("DEBUG"), pytest.raises(CallError) as caught:
-        api.get_readings("z6-1", PageRequest(start_mrid=0), lambda: None, page_size=5, depth=True)
+        api.get_readings("z6-1", PageRequest(start_mrid=0), a_call(), page_size=5, depth=True)
 
     shown = [record.getMessage() + str(record.exc_info or "") for record in caplog.records]
     assert TOKEN[:15] not in str(caught.value) + "".join(shown)
@@ -191,7 +191,7 @@ def test_a_redirect_to_another_place_is_refused(location: str, serve: Serve) -> 
     api = api_at(serve(redirect))
 
     with pytest.raises(DeviceFailedError, match="which is not followed"):
-        api.get_readings("z6-1", PageRequest(start_mrid=0), lambda: None, page_size=5, depth=True)
+        api.get_readings("z6-1", PageRequest(start_mrid=0), a_call(), page_size=5, depth=True)
     assert len(requests) == 1
 
 
@@ -240,7 +240,7 @@ def test_an_answer_that_drips_does_not_hold_a_device_for_ever(serve: Serve) -> N
     api = api_at(serve(drip), clock=clock)
 
     with pytest.raises(TransientError, match=f"not complete after {MAX_TIMEOUTS * 60} s"):
-        api.get_readings("z6-1", PageRequest(start_mrid=0), lambda: None, page_size=5, depth=True)
+        api.get_readings("z6-1", PageRequest(start_mrid=0), a_call(), page_size=5, depth=True)
 
 
 def test_an_answer_without_end_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,4 +255,4 @@ def test_an_answer_without_end_is_cut_off(serve: Serve, monkeypatch: pytest.Monk
     api = api_at(serve(flood))
 
     with pytest.raises(DeviceFailedError, match="the response is longer than 1 MiB"):
-        api.get_readings("z6-1", PageRequest(start_mrid=0), lambda: None, page_size=5, depth=True)
+        api.get_readings("z6-1", PageRequest(start_mrid=0), a_call(), page_size=5, depth=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -10,12 +9,11 @@ from requests.structures import CaseInsensitiveDict
 
 from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError, TransientError
 from tap_zentra.http import Transport
-from tap_zentra.v4.api import Api, lock_out_seconds, locks_account
+from tap_zentra.settings import read_settings
+from tap_zentra.v4.api import Account, Api, lock_out_seconds, locks_account
 from tap_zentra.v4.pagination import PageRequest
 from tests.server import TOKEN, Response, Server
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.support import a_call
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 DEVICE_LIMIT = "Exceeded request limit of 1 call per 60 seconds. Lock out expires in 41 seconds."
@@ -33,13 +31,9 @@ def _api(base_url: str = "https://zentra.example", timeout: float = 30, api_vers
     )
 
 
-def _nothing() -> None:
-    """Do nothing when a request has gone out."""
-
-
-def _get(api: Api | None = None, on_sent: Callable[[], None] = _nothing) -> bytes | bytearray:
+def _get(api: Api | None = None) -> bytes | bytearray:
     page = PageRequest(start_mrid=1)
-    return (api or _api()).get_readings("z6-1", page, on_sent, page_size=10, depth=True)
+    return (api or _api()).get_readings("z6-1", page, a_call(), page_size=10, depth=True)
 
 
 def _refusal(service: Server, *answers: Response | Exception) -> CallError:
@@ -68,7 +62,7 @@ def test_a_page_is_asked_for_by_these_parameters(
 ) -> None:
     """Always ascending, always page 1, always JSON; one of the two starts; depths only when wanted."""
     service.answer_with(Response(200, b'{"data": {}}'))
-    body = _api().get_readings("z6-12345", page, _nothing, page_size=500, depth=depth)
+    body = _api().get_readings("z6-12345", page, a_call(), page_size=500, depth=depth)
     sent = parse_qsl(urlsplit(str(service.requests[0].url)).query)
 
     assert body == b'{"data": {}}'
@@ -311,3 +305,23 @@ def test_a_lock_out_until_no_date_is_read_from_the_words(zone: str) -> None:
 def test_no_part_of_an_echoed_token_is_told(service: Server, answer: Response) -> None:
     """Neither a cut nor a header of the answer lets the token's beginning through."""
     assert TOKEN[:9] not in str(_refusal(service, answer))
+
+
+# Memory
+
+
+def test_before_the_first_response_full_pages_are_expected() -> None:
+    """Fourteen calls for 2000 records go out, or sixty for fewer: no server has to wait with its response."""
+
+    def first_calls(**settings: object) -> int:
+        memory = Account.of(
+            read_settings({"auth_token": TOKEN, "device_sns": "z6-1", **settings}), user_agent="x"
+        ).memory
+        calls = 0
+        while memory.has_room() and calls < 100:
+            memory.start_call(lambda: None)
+            calls += 1
+        return calls
+
+    assert first_calls() == 14
+    assert first_calls(page_size=400) > 60

@@ -16,12 +16,14 @@ from tap_zentra.tap import TapZentra
 from tap_zentra.v4.api import Account, call_limits
 from tap_zentra.v4.pagination import NoProgressError, PageRequest
 from tap_zentra.v4.readings import ReadingsReader, ReadingsStream
+from tests.support import a_call
 from tests.v4.support import DEVICE, a_page, an_entry, as_sent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tap_zentra.calls.errors import CallError
+    from tap_zentra.calls.memory import Call
     from tap_zentra.singer.pages import WholePage
     from tap_zentra.v4.api import Api
 
@@ -33,9 +35,9 @@ class _Api:
         self.body = body
         self.asked: list[tuple[str, PageRequest, dict[str, object]]] = []
 
-    def get_readings(self, device_sn: str, page: PageRequest, on_sent: Callable[[], None], **options: object) -> bytes:
+    def get_readings(self, device_sn: str, page: PageRequest, call: Call, **options: object) -> bytes:
         """Bring the body."""
-        on_sent()
+        call.on_sent()
         self.asked.append((device_sn, page, options))
         return self.body
 
@@ -63,7 +65,7 @@ def test_a_reader_asks_for_its_devices_next_page(*, depth: bool) -> None:
     api = _Api(b"a body")
     sent: list[bool] = []
 
-    body = _reader(api, page_size=7, device_depth=depth, bookmark=4710).call(lambda: sent.append(True))
+    body = _reader(api, page_size=7, device_depth=depth, bookmark=4710).call(a_call(lambda: sent.append(True)))
 
     assert body == b"a body"
     assert api.asked == [(DEVICE, PageRequest(start_mrid=4711), {"page_size": 7, "depth": depth})]
@@ -303,7 +305,7 @@ def test_an_empty_page_is_followed_by_a_search_by_date() -> None:
     reader.take(_page_of(max_mrid=50))
     api = _Api(b"")
     reader._api = cast("Api", api)  # noqa: SLF001 - to see what it asks for next
-    reader.call(lambda: None)
+    reader.call(a_call())
 
     assert [page for _, page, _ in api.asked] == [PageRequest(start_date=813_600, per_page=2000)]
 
@@ -423,7 +425,7 @@ def test_the_stream_makes_readers_as_the_settings_say() -> None:
     stream = ReadingsStream(TapZentra(config=config), lambda: account)
     reader = stream.reader(DEVICE, Bookmark(100), newest=None, now=NOW)
 
-    page = reader.take(reader.call(lambda: None))
+    page = reader.take(reader.call(a_call()))
 
     assert api.asked == [(DEVICE, PageRequest(start_mrid=91), {"page_size": 50, "depth": False})]
     assert (list(page.records()), page.bookmark and page.bookmark.value, reader.done) == ([], 100, True)
@@ -436,6 +438,6 @@ def test_a_first_sync_begins_at_the_start_date() -> None:
     account = Account(read_settings(config), cast("Api", api), call_limits(user_limit=1, device_limit=1, window=1))
     stream = ReadingsStream(TapZentra(config=config), lambda: account)
 
-    stream.reader(DEVICE, None, newest=None, now=NOW).call(lambda: None)
+    stream.reader(DEVICE, None, newest=None, now=NOW).call(a_call())
 
     assert api.asked == [(DEVICE, PageRequest(start_date=86_400), {"page_size": 2000, "depth": True})]
