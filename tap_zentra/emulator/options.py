@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tap_zentra.emulator.declarations import COUNT, a_number, option, seconds
 from tap_zentra.emulator.devices import fleet
-from tap_zentra.emulator.faults import KINDS, PASSING_KINDS, Fault
+from tap_zentra.emulator.faults import DEVICE_LIST, KINDS, PASSING_KINDS, Fault
 from tap_zentra.emulator.limits import DEVICE_LIMIT, USER_LIMIT, WINDOW
+from tap_zentra.emulator.v5.options import V5Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from tap_zentra.emulator.readings import EntryOrder, LateValues
 
 GAP = re.compile(r"(?:(?P<device>.+):)?(?P<first>\d+)-(?P<last>\d+)")
-MAX_SECONDS = 86_400
-COUNT = click.IntRange(1, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -71,40 +70,18 @@ def _reading(parse: Callable[[str], object]) -> Callable[[click.Context, click.P
     return read
 
 
-def _a_number(_ctx: click.Context, _param: click.Parameter, given: float) -> float:
-    if math.isnan(given):  # click's ranges let it pass
-        raise click.BadParameter("it is not a number.")
-    return given
-
-
 def _a_period(_ctx: click.Context, _param: click.Parameter, given: int) -> int:
     if given == 1:
         raise click.BadParameter("1 would leave no record number; it is 0 or at least 2.")
     return given
 
 
-def option(meaning: str, flag: str = "", **settings: object) -> dict[str, object]:
-    """Return what makes a field of `Options` an option of the command as well.
-
-    Args:
-        meaning: What the command says of it.
-        flag: How it is written; empty: as the field is called.
-        settings: Of `click.option`; the default is the field's unless it is among them.
-    """
-    return {"help": meaning, "flag": flag, **settings}
-
-
-def seconds(meaning: str, least: float) -> dict[str, object]:
-    """Return what makes a field an option that is a number of seconds."""
-    return option(meaning, type=click.FloatRange(least, MAX_SECONDS), callback=_a_number)
-
-
 @dataclass(eq=False, kw_only=True)
-class Options:
-    """How the service behaves, whatever devices it has; what each option means is said once, for the command too."""
+class ServiceOptions:
+    """How the service behaves, in v4 or in all versions."""
 
     user_limit: int = field(
-        default=USER_LIMIT, metadata=option("Calls that the account may make in one window.", type=COUNT)
+        default=USER_LIMIT, metadata=option("Calls that the account may make in one window; not in v5.", type=COUNT)
     )
     device_limit: int = field(default=DEVICE_LIMIT, metadata=option("Calls for each device in one window.", type=COUNT))
     window: float = field(
@@ -181,7 +158,8 @@ class Options:
         default=(),
         metadata=option(
             "Something that goes wrong, as KIND[@DEVICE][xTIMES]: '500' hits every call, '500@z6-00002' every call "
-            "for that device, '500@z6-00002x3' the first three. The kinds are below. Can be repeated.",
+            "for that device, '500@z6-00002x3' the first three, '500@devices' every call for v5's device list. The "
+            "kinds are below. Can be repeated.",
             "--fault",
             metavar="KIND[@DEVICE][xTIMES]",
             callback=_reading(Fault.parse),
@@ -193,7 +171,7 @@ class Options:
         metadata=option(
             "Share of all calls, from 0 to 1, on which something goes wrong by chance.",
             type=click.FloatRange(0, 1),
-            callback=_a_number,
+            callback=a_number,
         ),
     )
     fault_kinds: Sequence[str] = field(
@@ -235,6 +213,11 @@ class Options:
             type=click.Path(dir_okay=False, writable=True, path_type=Path),
         ),
     )
+
+
+@dataclass(eq=False, kw_only=True)
+class Options(V5Options, ServiceOptions):
+    """How the service behaves, whatever devices it has; what each option means is said once, for the command too."""
 
 
 FLEET_OPTIONS = (
@@ -299,7 +282,7 @@ def devices_of(options: Mapping[str, Any]) -> list[Device]:
         raise click.UsageError("So many --records at such an --interval began before the calendar.") from None
     known = {device.device_sn for device in devices}
     named = {fault.device_sn for fault in options["faults"]} | {gap.device_sn for gap in options["gaps"]}
-    unknown = sorted(device_sn for device_sn in named if device_sn and device_sn not in known)
+    unknown = sorted(device_sn for device_sn in named if device_sn and device_sn not in {*known, DEVICE_LIST})
     if unknown:
         last = devices[-1].device_sn
         raise click.UsageError(f"There is no device {unknown[0]}; the last one is {last}.")

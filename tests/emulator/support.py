@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from tap_zentra.emulator import Request, Response
 from tap_zentra.emulator.faults import Faults
 from tap_zentra.emulator.options import Options
-from tap_zentra.emulator.service import Reception, Service
+from tap_zentra.emulator.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tap_zentra.emulator import Device
+    from tap_zentra.emulator.messages import Reception
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 READINGS = "/api/v4/get_readings/"
