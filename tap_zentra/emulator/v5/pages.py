@@ -81,10 +81,10 @@ class Page(NamedTuple):
 def first_page(device: Device, query: DataQuery, now: float, end: End, empty_months: EmptyMonths) -> Cursor:
     """Return the first page of the range that is asked for: without a start from the first reading on, until now."""
     last = now if query.end is None else query.end
-    until = math.floor(last) + 1 if end == "inclusive" else last
+    until = float(math.floor(last) + 1 if end == "inclusive" else last)
     since = query.start
     if since is None:
-        since = until if device.span is None else min(device.span[0], until)
+        since = until if device.span is None else min(float(device.span[0]), until)
     ascending = bool(query.ascending)
     month = _month(since if ascending else max(since, until - 1))
     cursor = Cursor(device.device_sn, since, until, ascending, query.units or "metric", month)

@@ -120,7 +120,7 @@ def _range(params: Mapping[str, str], now: float, two_time_forms: TwoTimeForms) 
     """Return the start and the end of the range that is asked for."""
     given = [form for form in TIME_FORMS if any(params.get(name) for name in form)]
     if len(given) > 1 and two_time_forms == "refused":
-        raise UnprocessableError(given[1][0], "Only one form of a time range can be given")
+        raise UnprocessableError(next(filter(params.get, given[1])), "Only one form of a time range can be given")
     if not given:
         return None, None
     form = given[0][0]
