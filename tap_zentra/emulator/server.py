@@ -12,8 +12,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -24,11 +23,15 @@ from tap_zentra.emulator.service import CONTROL_ADDRESS
 from tap_zentra.emulator.v5 import query as v5
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
+    from tap_zentra.emulator.messages import Reception
     from tap_zentra.emulator.service import Service
 
 HOST = "127.0.0.1"
+
+NOTHING_SENT = ("reset", "hang")
+"""Deliveries of which the client gets nothing."""
 
 PARAMETERS = frozenset((*bodies.PARAMETERS, *v5.PARAMETERS))
 """Those of the service. Anything else that a client sends, a token perhaps, is not kept."""
@@ -97,7 +100,8 @@ class Server:
         self._selector = _NotingSelector()
         self._loop = asyncio.SelectorEventLoop(self._selector)
         self._stopping = asyncio.Event()
-        self._room = _Room(ROOM)
+        self._building = asyncio.Semaphore(BUILDERS)
+        self._room = Room(ROOM)
         self._builders = ThreadPoolExecutor(BUILDERS, "zentra-emulator-builder")
         self._thread = threading.Thread(target=self._run, name="zentra-emulator")
 
@@ -164,12 +168,23 @@ class Server:
             base_url=f"http://{request.host}",
         )
         reception = self._service.receive(call)
-        await self._room.wait()
-        answer = await self._loop.run_in_executor(self._builders, reception.answer)
-        with self._room.taken(len(answer.body)):
+        answer = await self._build(reception)
+        try:
             await asyncio.sleep(arrived + self._latency - time.monotonic())
             self._on_call(_record(call, answer, reception.injected))
             return await self._deliver(request, answer)
+        finally:
+            self._room.give_back(len(answer.body))
+
+    async def _build(self, reception: Reception) -> Response:
+        """Build an answer as soon as there is room for it, and take the room."""
+        async with self._building:
+            await self._room.wait()
+            answer = await self._loop.run_in_executor(self._builders, reception.answer)
+            if answer.delivery in NOTHING_SENT:
+                answer = replace(answer, body=b"")
+            self._room.take(len(answer.body))
+        return answer
 
     async def _deliver(self, request: web.Request, answer: Response) -> web.StreamResponse:
         if answer.delivery == "whole" and len(answer.body) > SENT_TOGETHER:
@@ -205,28 +220,27 @@ class _NotingSelector(selectors.DefaultSelector):
         return super().select(timeout)
 
 
-class _Room:
-    """Bytes that the bodies on their way may take together; the last of them may exceed it."""
+class Room:
+    """Bytes that the bodies on their way may take together; the last ones may exceed it."""
 
     def __init__(self, size: int) -> None:
         self._left = size
-        self._freed = asyncio.Event()
+        self._changed = asyncio.Event()
 
     async def wait(self) -> None:
         """Wait until there is room."""
         while self._left <= 0:
-            self._freed.clear()
-            await self._freed.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
-    @contextmanager
-    def taken(self, size: int) -> Iterator[None]:
-        """Take some of it for a while."""
+    def take(self, size: int) -> None:
+        """Take some of it."""
         self._left -= size
-        try:
-            yield
-        finally:
-            self._left += size
-            self._freed.set()
+
+    def give_back(self, size: int) -> None:
+        """Let others have what was taken."""
+        self._left += size
+        self._changed.set()
 
 
 async def _send(request: web.Request, answer: Response, size: int) -> web.StreamResponse:
@@ -263,7 +277,7 @@ def _record(call: Request, answer: Response, injected: str | None) -> Call:
         path=call.path,
         device_sn=call.device_sn,
         params={name: value for name, value in call.params.items() if name in PARAMETERS},
-        status=None if answer.delivery in {"reset", "hang"} else answer.status,
+        status=None if answer.delivery in NOTHING_SENT else answer.status,
         injected=injected,
         records=answer.records,
     )

@@ -228,3 +228,57 @@ def test_without_the_extra_it_says_what_to_install() -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "zentra-emulator: the emulator is not installed: pip install 'tap-zentra[emulator]'\n"
+
+
+def test_run_tells_the_command_to_read_v5(capfd: pytest.CaptureFixture[str]) -> None:
+    """With --api v5: the version, and the limits that v5 has."""
+    options = ("--api", "v5", "--device-burst", "9", "--user-limit", "3")
+
+    _, out, _ = run(capfd, "run", *options, sys.executable, "-c", PRINT_ENVIRONMENT)
+
+    variables = json.loads(out)
+    assert variables["TAP_ZENTRA_API_VERSION"] == "v5"
+    assert variables["TAP_ZENTRA_DEVICE_CALL_BURST"] == "9"
+    assert "TAP_ZENTRA_USER_CALL_LIMIT" not in variables
+
+
+ASK_V5 = """
+import os, urllib.request
+url = os.environ["TAP_ZENTRA_API_URL"] + "/v5/devices/z6-00002/data?start_datetime=2025-12-01&end_datetime=2026-02-01"
+key = os.environ["TAP_ZENTRA_AUTH_TOKEN"]
+print(urllib.request.urlopen(urllib.request.Request(url, headers={"X-API-Key": key})).read().decode())
+"""
+
+
+def test_run_emulates_v5_as_the_options_say(capfd: pytest.CaptureFixture[str]) -> None:
+    """What is unknown of v5 is an option each, and a fault may hit the list of devices."""
+    choices = {
+        "--budget": "key",
+        "--refusal-words": "number-first",
+        "--empty-months": "skipped",
+        "--end": "exclusive",
+        "--logger-port": "minus-one",
+        "--timestamps": "float",
+        "--unit-spelling": "plain",
+        "--validation-words": "text",
+        "--error-form": "message",
+        "--two-time-forms": "first",
+        "--token-lifetime": "3",
+        "--expired-token": "404",
+        "--list-limit": "2",
+        "--list-pagination": "missing",
+        "--fault": "500@devices",
+    }
+    options = [word for pair in choices.items() for word in pair]
+    flags = ("--next-url", "--positions", "--reading-ids")
+
+    code, out, _ = run(capfd, "run", "--api", "v5", *options, *flags, sys.executable, "-c", ASK_V5)
+
+    page = json.loads(out)
+    first = page["values"][0]
+    assert code == 0
+    assert {"position", "reading_id"} <= set(first)
+    assert isinstance(first["timestamp"], float)
+    assert {-1, 7} < {row["port_num"] for row in page["values"]}
+    assert "m3/m3" in {row["unit"] for row in page["values"]}
+    assert "next_url" in page["pagination"]
