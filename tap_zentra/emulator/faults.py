@@ -65,6 +65,9 @@ KINDS: Final = {
 }
 """What each kind of fault is, in plain words."""
 
+OF_V5: Final = ("token-repeated", "token-refused")
+"""What only a service with tokens for its pages can do; v4 answers as if nothing were wrong."""
+
 PASSING_KINDS: Final = ("500", "503", "html", "reset", "cut", "cut-chunked")
 """What a client gets over by trying again; what hits by chance unless told otherwise."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tap_zentra.emulator.bodies import csv_body, df_body, json_body
 from tap_zentra.emulator.env_model import model_body
-from tap_zentra.emulator.faults import CANNED, DELIVERIES, STRANGER, Fault, Faults
+from tap_zentra.emulator.faults import CANNED, DELIVERIES, OF_V5, STRANGER, Fault, Faults
 from tap_zentra.emulator.limits import CallLimits
 from tap_zentra.emulator.messages import Reception, Request, Response, error
 from tap_zentra.emulator.pages import page
@@ -120,7 +120,7 @@ class Service:
             return lambda: replace(self.answer(request), delivery=DELIVERIES[kind])
         if kind == "other-device":
             return lambda: self._answer(request, lambda call: replace(self._device(call), device_sn=STRANGER))
-        if not kind.startswith("lockout"):  # of v5
+        if kind in OF_V5:
             return lambda: self.answer(request)
         lockout = self._lock(fault, request)
         return lambda: lockout

@@ -249,6 +249,15 @@ def test_a_token_may_be_refused_in_mid_way(status: Literal["422", "400", "404"])
     assert [refused.status, again.status] == [int(status), 200]
 
 
+def test_by_chance_a_refused_token_hits_no_call_without_one() -> None:
+    """Which is answered as if nothing were wrong."""
+    cloud = Cloud([station()], fault_rate=1.0, fault_kinds=["token-refused"])
+
+    first = cloud.v5_body(**ASCENDING)
+
+    assert cloud.v5(next_token=first["pagination"]["next_token"]).status == 422
+
+
 def test_another_devices_page_may_come() -> None:
     """It is whole, and says whose it is."""
     page = Cloud([station()], faults=[Fault("other-device")]).v5_body(**ASCENDING)

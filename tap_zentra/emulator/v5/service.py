@@ -167,6 +167,9 @@ class Service:
         return self._page(device, cursor, cursor, request)
 
     def _without_token(self, request: Request) -> Response:
+        """Refuse a call that has a token; others may be hit by chance."""
+        if "next_token" not in request.params:
+            return self._data(request)
         self._device(request)
         raise self._token_refused()
 
