@@ -229,8 +229,15 @@ class Device:
         _check(min(stamps) >= 0 and latest < YEAR_10000, "no record is stamped before 1970 or after the year 9999")
 
 
-def fleet(count: int, records: int | Sequence[int] = 100, *, seed: int = 1, interval: int = 900) -> list[Device]:
-    """Return a varied fleet whose newest records are at the turn of the year 2026.
+def fleet(
+    count: int,
+    records: int | Sequence[int] = 100,
+    *,
+    seed: int = 1,
+    interval: int = 900,
+    end: datetime = FIRST_MOMENT,
+) -> list[Device]:
+    """Return a varied fleet whose newest records are at the turn of the year 2026 unless told.
 
     Every fifth device has a profile probe, every seventh a change of units in its middle, every third leaves
     out the fields of empty pages.
@@ -240,14 +247,16 @@ def fleet(count: int, records: int | Sequence[int] = 100, *, seed: int = 1, inte
         records: Of each device; a list is given out in turn.
         seed: Another seed is another fleet.
         interval: Seconds between records.
+        end: When the next record of each is due.
     """
     amounts = cycle([records] if isinstance(records, int) else records)
     return [
-        _station(place, amount, seed, interval) for place, amount in zip(range(1, count + 1), amounts, strict=False)
+        _station(place, amount, seed, interval, end)
+        for place, amount in zip(range(1, count + 1), amounts, strict=False)
     ]
 
 
-def _station(place: int, records: int, seed: int, interval: int) -> Device:
+def _station(place: int, records: int, seed: int, interval: int, end: datetime) -> Device:
     device_sn = f"z6-{place:05d}"
     luck = number(seed, device_sn, "station")
     return Device(
@@ -255,7 +264,7 @@ def _station(place: int, records: int, seed: int, interval: int) -> Device:
         records=records,
         name=f"{PLACES[luck % len(PLACES)]} {place}",
         interval=interval,
-        start=FIRST_MOMENT - timedelta(seconds=records * interval),
+        start=end - timedelta(seconds=records * interval),
         tz_offset=OFFSETS[luck // 16 % len(OFFSETS)],
         sensors=PROFILE_STATION if place % 5 == 0 else STANDARD_STATION,
         units_changed_at=records // 2 + 1 if place % 7 == 0 else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,14 @@ def _reading(parse: Callable[[str], object]) -> Callable[[click.Context, click.P
             raise click.BadParameter(str(problem)) from None
 
     return read
+
+
+def _parse_moment(text: str) -> datetime:
+    """Return a moment; a whole minute for now, and UTC where no zone is named."""
+    if text == "now":
+        return datetime.now(UTC).replace(second=0, microsecond=0)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _a_period(_ctx: click.Context, _param: click.Parameter, given: int) -> int:
@@ -144,7 +153,10 @@ class ServiceOptions:
         ),
     )
     seed: int = field(
-        default=1, metadata=option("The same number always gives the same devices, values and faults.", type=int)
+        default=1,
+        metadata=option(
+            "The same number always gives the same devices and faults, and values where --until is the same.", type=int
+        ),
     )
     growth: int = field(
         default=0,
@@ -231,6 +243,15 @@ FLEET_OPTIONS = (
     ),
     click.option("--interval", type=COUNT, default=900, help="Seconds between two records of a device."),
     click.option(
+        "--until",
+        metavar="MOMENT",
+        callback=_reading(_parse_moment),
+        default="now",
+        help="When the next record of each device is due, as an ISO 8601 date (UTC unless it says otherwise) or 'now'. "
+        "The newest record is one --interval older. With --growth a past one is best: records are stamped one "
+        "--interval apart, however fast they are made.",
+    ),
+    click.option(
         "--gaps",
         metavar="[DEVICE:]FIRST-LAST",
         callback=_reading(Gap.parse),
@@ -277,7 +298,13 @@ def devices_of(options: Mapping[str, Any]) -> list[Device]:
             would be older than the calendar.
     """
     try:
-        devices = fleet(options["devices"], options["records"], seed=options["seed"], interval=options["interval"])
+        devices = fleet(
+            options["devices"],
+            options["records"],
+            seed=options["seed"],
+            interval=options["interval"],
+            end=options["until"],
+        )
     except OverflowError:
         raise click.UsageError("So many --records at such an --interval began before the calendar.") from None
     known = {device.device_sn for device in devices}

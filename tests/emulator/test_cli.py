@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -272,7 +274,9 @@ def test_run_emulates_v5_as_the_options_say(capfd: pytest.CaptureFixture[str]) -
     options = [word for pair in choices.items() for word in pair]
     flags = ("--next-url", "--positions", "--reading-ids")
 
-    code, out, _ = run(capfd, "run", "--api", "v5", *options, *flags, sys.executable, "-c", ASK_V5)
+    code, out, _ = run(
+        capfd, "run", "--api", "v5", *options, *flags, "--until", "2026-01-01", sys.executable, "-c", ASK_V5
+    )
 
     page = json.loads(out)
     first = page["values"][0]
@@ -282,3 +286,43 @@ def test_run_emulates_v5_as_the_options_say(capfd: pytest.CaptureFixture[str]) -
     assert {-1, 7} < {row["port_num"] for row in page["values"]}
     assert "m3/m3" in {row["unit"] for row in page["values"]}
     assert "next_url" in page["pagination"]
+
+
+@pytest.mark.parametrize(
+    ("until", "newest"),
+    [
+        ("2025-03-01", datetime(2025, 2, 28, 23, 45, tzinfo=UTC)),
+        ("2025-03-01T01:00:00+01:00", datetime(2025, 2, 28, 23, 45, tzinfo=UTC)),
+    ],
+)
+def test_the_newest_records_are_as_old_as_is_asked_for(
+    capfd: pytest.CaptureFixture[str], until: str, newest: datetime
+) -> None:
+    """One interval before the moment at which the next ones are due."""
+    assert _newest(capfd, "--until", until) == newest.timestamp()
+
+
+def test_the_newest_records_are_recent_by_default(capfd: pytest.CaptureFixture[str]) -> None:
+    """So that they are not those of devices that have fallen silent."""
+    began = time.time()
+
+    newest = _newest(capfd)
+
+    assert began - 900 - 60 <= newest <= time.time() - 900
+
+
+def _newest(capfd: pytest.CaptureFixture[str], *options: str) -> float:
+    code, out, _ = run(capfd, "run", *options, sys.executable, "-c", ASK_SPAN)
+    assert code == 0
+    return float(json.loads(out)["devices"][0]["data_range"]["last_measurement"])
+
+
+ASK_SPAN = ASK_V5.replace(ASK_V5.splitlines()[2].partition("+ ")[2], '"/v5/devices?expand=max_min_timestamp"')
+
+
+def test_a_moment_that_is_none_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    """In one line, as every option."""
+    code, out, err = run(capfd, "run", "--until", "yesterday", "true")
+
+    assert (code, out) == (2, "")
+    assert "--until" in err
