@@ -244,11 +244,13 @@ def test_run_tells_the_command_to_read_v5(capfd: pytest.CaptureFixture[str]) -> 
     assert "TAP_ZENTRA_USER_CALL_LIMIT" not in variables
 
 
-ASK_V5 = """
+def ask_v5(path: str) -> str:
+    """Return a program that calls v5 and prints the body."""
+    return f"""
 import os, urllib.request
-url = os.environ["TAP_ZENTRA_API_URL"] + "/v5/devices/z6-00002/data?start_datetime=2025-12-01&end_datetime=2026-02-01"
+url = os.environ["TAP_ZENTRA_API_URL"] + "/v5/devices{path}"
 key = os.environ["TAP_ZENTRA_AUTH_TOKEN"]
-print(urllib.request.urlopen(urllib.request.Request(url, headers={"X-API-Key": key})).read().decode())
+print(urllib.request.urlopen(urllib.request.Request(url, headers={{"X-API-Key": key}})).read().decode())
 """
 
 
@@ -274,9 +276,10 @@ def test_run_emulates_v5_as_the_options_say(capfd: pytest.CaptureFixture[str]) -
     options = [word for pair in choices.items() for word in pair]
     flags = ("--next-url", "--positions", "--reading-ids")
 
-    code, out, _ = run(
-        capfd, "run", "--api", "v5", *options, *flags, "--until", "2026-01-01", sys.executable, "-c", ASK_V5
-    )
+    ask = ask_v5("/z6-00002/data?start_datetime=2025-12-01&end_datetime=2026-02-01")
+    command = (sys.executable, "-c", ask)
+
+    code, out, _ = run(capfd, "run", "--api", "v5", "--until", "2026-01-01", *options, *flags, *command)
 
     page = json.loads(out)
     first = page["values"][0]
@@ -312,12 +315,9 @@ def test_the_newest_records_are_recent_by_default(capfd: pytest.CaptureFixture[s
 
 
 def _newest(capfd: pytest.CaptureFixture[str], *options: str) -> float:
-    code, out, _ = run(capfd, "run", *options, sys.executable, "-c", ASK_SPAN)
+    code, out, _ = run(capfd, "run", *options, sys.executable, "-c", ask_v5("?expand=max_min_timestamp"))
     assert code == 0
     return float(json.loads(out)["devices"][0]["data_range"]["last_measurement"])
-
-
-ASK_SPAN = ASK_V5.replace(ASK_V5.splitlines()[2].partition("+ ")[2], '"/v5/devices?expand=max_min_timestamp"')
 
 
 def test_a_moment_that_is_none_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
