@@ -71,12 +71,14 @@ class Measured(NamedTuple):
 
 
 NO_RESPONSE = "No response from sensor"
+INVALID = "Sensor reported an invalid value"
+OUT_OF_RANGE = "Value out of range"
 ERRORS = (
     (None, NO_RESPONSE),
     (math.nan, NO_RESPONSE),
     (None, ""),
     (None, None),
-    (math.nan, "Sensor reported an invalid value"),
+    (math.nan, INVALID),
 )
 """What stands instead of a value, and the description; one more kind of error keeps its value."""
 
@@ -133,7 +135,7 @@ class Gauge:
 def _error(value: float, luck: int) -> Measured:
     kind = luck % (len(ERRORS) + 1)
     if kind == len(ERRORS):
-        return Measured(value, error_flag=True, error_description="Value out of range")
+        return Measured(value, error_flag=True, error_description=OUT_OF_RANGE)
     nothing, description = ERRORS[kind]
     return Measured(nothing, error_flag=True, error_description=description)
 

@@ -11,7 +11,16 @@ from msgspec import UNSET, UnsetType
 
 from tap_zentra.emulator.chance import NOISE, NOISE_SIZE
 from tap_zentra.emulator.devices import flatten
-from tap_zentra.emulator.readings import NO_RESPONSE, TWICE_EVERY, Gauge, late_mrid, moment_of, place_of
+from tap_zentra.emulator.readings import (
+    INVALID,
+    NO_RESPONSE,
+    OUT_OF_RANGE,
+    TWICE_EVERY,
+    Gauge,
+    late_mrid,
+    moment_of,
+    place_of,
+)
 from tap_zentra.emulator.sensors import Measurement, Sensor, Series
 from tap_zentra.emulator.v5.forms import displayed_name, make_odd, odd_columns
 from tap_zentra.emulator.v5.units import SUPERSCRIPT, imperial, spelled
@@ -35,6 +44,8 @@ SIGNAL = Sensor(
 """The device's reception, which no other version tells."""
 
 VALID = 0
+CODES = {NO_RESPONSE: 134, INVALID: 137, OUT_OF_RANGE: 136, "": 132}
+"""Of the texts that v4 has for errors; the empty one is an error that it does not explain."""
 OTHER_ERRORS = (128, 129, 131, 133, 138, 139, 140, 141, 142, 143, 235, 199, VALID)
 """Codes of errors for which v4 has no text, one that METER does not explain, and none although the value is null."""
 
@@ -107,16 +118,13 @@ def records(device: Device, options: Options, units: Units, mrids: Sequence[int]
             if channel.absent == mrid:
                 continue
             measured = channel.measure(moment)
-            value = measured.value
-            if value is not None:
-                value = None if value != value else channel.convert(value) if channel.convert else value  # noqa: PLR0124
             rows.append(
                 Row(
                     channel.port,
                     channel.measurement,
                     channel.unit,
                     channel.sensor,
-                    value,
+                    _value(measured, channel.convert),
                     timestamp,
                     moment.local,
                     _error_code(measured, mrid) if measured.error_flag else VALID,
@@ -192,15 +200,18 @@ def _channel(
     )
 
 
+def _value(measured: Measured, convert: Callable[[float], float] | None) -> float | None:
+    value = measured.value
+    if value is None or value != value:  # noqa: PLR0124 - the quickest test for NaN
+        return None
+    return convert(value) if convert else value
+
+
 def _error_code(measured: Measured, mrid: int) -> int:
     """Return the code of what v4 flags as an error."""
-    if measured.error_description == NO_RESPONSE:
-        return 134
     if measured.error_description is None:
         return OTHER_ERRORS[mrid % len(OTHER_ERRORS)]
-    if measured.error_description == "":
-        return 132
-    return 136 if measured.value == measured.value else 137
+    return CODES[measured.error_description]
 
 
 def _key(row: Row) -> tuple[object, ...]:
