@@ -94,6 +94,20 @@ def test_the_end_belongs_to_the_range_or_not(end: Literal["inclusive", "exclusiv
     assert ends(page) == ("02-01", last)
 
 
+@pytest.mark.parametrize(("end", "months"), [("inclusive", 3), ("exclusive", 2)])
+@pytest.mark.parametrize("direction", ["ascending", "descending"])
+def test_a_range_up_to_a_months_first_moment_may_touch_that_month(
+    direction: str, end: Literal["inclusive", "exclusive"], months: int
+) -> None:
+    """It has a page for it only if the moment belongs to the range."""
+    cloud = Cloud([station()], end=end)
+
+    pages = cloud.v5_pages(start_datetime="2025-01-30", end_datetime="2025-03-01", direction=direction)
+
+    assert len(pages) == months
+    assert sum(not page["values"] for page in pages) == months - 2
+
+
 def test_a_token_has_the_range_the_order_and_the_units() -> None:
     """Nothing else has to be sent with it; times that are sent are not looked at, units are."""
     cloud = Cloud([station()])

@@ -287,3 +287,15 @@ def test_a_fault_may_be_a_function() -> None:
     cloud = Cloud([station()], faults=[fault])
 
     assert (cloud.v5().status, cloud.v5().body) == (418, DATA.encode())
+
+
+def test_by_default_a_page_has_what_is_known_and_no_more() -> None:
+    """Fields that only some clients have seen come on request."""
+    page = Cloud([station()]).v5_body(**ASCENDING)
+
+    assert set(page) == {"metadata", "values", "pagination"}
+    assert set(page["pagination"]) == {"next_token", "num_readings", "start_datetime", "end_datetime"}
+    assert set(page["values"][0]) == {
+        *("port_num", "measurement", "unit", "sensor_name"),
+        *("value", "timestamp", "datetime", "error_code"),
+    }
