@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.children import EMULATOR, serving
 from tap_zentra.emulator import fleet
+from tap_zentra.emulator.devices import FIRST_MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,8 +37,10 @@ def emulator(
         token: Of the account.
     """
     records = ",".join(str(count * page_size) for count in pages)
-    command = (EMULATOR, "serve", f"--devices={len(pages)}", f"--records={records}", f"--window={window}")
-    with serving(*command, f"--token={token}", f"--call-log={log}", *options) as url:
+    held = (f"--devices={len(pages)}", f"--records={records}", f"--until={FIRST_MOMENT.isoformat()}")
+    with serving(
+        EMULATOR, "serve", *held, f"--window={window}", f"--token={token}", f"--call-log={log}", *options
+    ) as url:
         yield {
             "api_url": url,
             "auth_token": token,

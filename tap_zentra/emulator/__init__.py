@@ -7,6 +7,8 @@ devices = [Device("z6-00001", records=120), Device("z6-00002", records=3000, gap
 with Emulator(devices, window=0.2, faults=[Fault("500", "z6-00002", times=2)]) as emulator:
     ...  # call emulator.url with emulator.token, then compare with emulator.readings() and emulator.calls
 ```
+
+It speaks API v4 (and v3), and v5 over the same devices, for which `readings_v5()` is what to compare with.
 """
 
 from __future__ import annotations

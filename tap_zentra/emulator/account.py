@@ -17,6 +17,9 @@ from tap_zentra.emulator.options import Options
 from tap_zentra.emulator.readings import rows
 from tap_zentra.emulator.server import Call, Server
 from tap_zentra.emulator.service import Service
+from tap_zentra.emulator.v5.limits import DEVICE_BURST
+from tap_zentra.emulator.v5.readings import columns
+from tap_zentra.emulator.v5.service import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from tap_zentra.emulator.devices import Device
     from tap_zentra.emulator.messages import Request, Response
+    from tap_zentra.emulator.v5.query import Units
 
 TOKEN_DIGITS = 40
 
@@ -49,6 +53,7 @@ class Emulator(Options):
     url: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
+        self._tokens = 0
         self.token = self.token or _token(self.seed)
         self._held = {device.device_sn: device for device in self.devices}
         if len(self._held) < len(self.devices):
@@ -90,18 +95,31 @@ class Emulator(Options):
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that make the tap read from here."""
-        variables = {
-            "TAP_ZENTRA_API_URL": self.url,
-            "TAP_ZENTRA_AUTH_TOKEN": self.token,
-            "TAP_ZENTRA_DEVICE_SNS": json.dumps(self.device_sns),
-        }
+        """The variables that make the tap read v4 from here."""
         limits = (
             ("TAP_ZENTRA_CALL_LIMIT_WINDOW", self.window, WINDOW),
             ("TAP_ZENTRA_USER_CALL_LIMIT", self.user_limit, USER_LIMIT),
             ("TAP_ZENTRA_DEVICE_CALL_LIMIT", self.device_limit, DEVICE_LIMIT),
         )
-        return variables | {name: f"{value:g}" for name, value, usual in limits if value != usual}
+        return self._access | _unusual(limits)
+
+    @property
+    def environment_v5(self) -> dict[str, str]:
+        """The variables that make the tap read v5 from here."""
+        limits = (
+            ("TAP_ZENTRA_CALL_LIMIT_WINDOW", self.window, WINDOW),
+            ("TAP_ZENTRA_DEVICE_CALL_LIMIT", self.device_limit, DEVICE_LIMIT),
+            ("TAP_ZENTRA_DEVICE_CALL_BURST", self.device_burst, DEVICE_BURST),
+        )
+        return {"TAP_ZENTRA_API_VERSION": "v5"} | self._access | _unusual(limits)
+
+    @property
+    def _access(self) -> dict[str, str]:
+        return {
+            "TAP_ZENTRA_API_URL": self.url,
+            "TAP_ZENTRA_AUTH_TOKEN": self.token,
+            "TAP_ZENTRA_DEVICE_SNS": json.dumps(self.device_sns),
+        }
 
     def readings(self, device_sn: str | None = None) -> Iterator[dict[str, object]]:
         """Yield every value that the service would send now, of one device or of all, named as the tap's columns.
@@ -111,10 +129,24 @@ class Emulator(Options):
         there is a column `extra` for what came in the place of columns that are None because of their form;
         `depth` is among them, as if it had been asked for.
         """
+        for device in self._visible(device_sn):
+            yield from rows(device, self)
+
+    def readings_v5(self, device_sn: str | None = None, *, units: Units = "metric") -> Iterator[dict[str, object]]:
+        """Yield every value that v5 would send now, of one device or of all, named as the tap's columns.
+
+        Each once, in the order of device, time, port, sensor, measurement and index. All that the device holds counts,
+        also what a wrong clock stamped in the future, and what is not on the device list. `units` are written with
+        the superscript, whatever `unit_spelling` says. `sub_sensor_index` is the position where one is sent, else the
+        place among the rows of the same key. In `extra` are a position and a reading id that are sent and not null,
+        and with `odd_fields` what came in the place of columns that are None because of their form.
+        """
+        for device in self._visible(device_sn):
+            yield from columns(device, self, units)
+
+    def _visible(self, device_sn: str | None) -> list[Device]:
         held = list(self._held.values()) if device_sn is None else [self._held[device_sn]]
-        for device in held:
-            if not device.of_another_user:
-                yield from rows(device, self)
+        return [device for device in held if not device.of_another_user]
 
     def device(self, device_sn: str) -> Device:
         """Return what a device holds now."""
@@ -132,6 +164,28 @@ class Emulator(Options):
     def rename(self, device_sn: str, name: str) -> None:
         """Let a device's owner call it otherwise."""
         self._change(device_sn, lambda device: replace(device, name=name))
+
+    def withhold(self, device_sn: str, first_mrid: int, last_mrid: int) -> None:
+        """Let records, both ends inclusive, not have arrived yet, whatever newer ones have; also such as come later."""
+        self._change(device_sn, lambda device: replace(device, withheld=(*device.withheld, (first_mrid, last_mrid))))
+
+    def deliver(self, device_sn: str) -> None:
+        """Let all that was withheld arrive."""
+        self._change(device_sn, lambda device: replace(device, withheld=()))
+
+    def unlist(self, device_sn: str) -> None:
+        """Let a device vanish from v5's device list; it still answers by name."""
+        self._change(device_sn, lambda device: replace(device, listed=False))
+
+    def regenerate_token(self) -> str:
+        """Return a new token, which is the only one that is accepted from now on."""
+        self._tokens += 1
+        self.token = _token(self.seed, self._tokens)
+        return self.token
+
+    def call_as_another(self, device_sn: str) -> bool:
+        """Call a device in v5 as another program with a key of its own would, and return whether it was allowed."""
+        return self._service.call_as_another(device_sn, time.monotonic())
 
     def fail(self, fault: Fault) -> None:
         """Let a fault happen from now on."""
@@ -191,17 +245,27 @@ class _Repeated:
             self._action()
 
 
-def _token(seed: int) -> str:
-    return "".join(f"{number('token', seed, part):016x}" for part in range(3))[:TOKEN_DIGITS]
+def _token(seed: int, number_of_times: int = 0) -> str:
+    """Return a token; another one each time that it is made anew."""
+    parts = ("token", seed, *(("again", number_of_times) if number_of_times else ()))
+    return "".join(f"{number(*parts, part):016x}" for part in range(3))[:TOKEN_DIGITS]
+
+
+def _unusual(settings: Sequence[tuple[str, float, float]]) -> dict[str, str]:
+    """Return those of the settings (name, value, the service's value) that differ from the service's."""
+    return {name: f"{value:g}" for name, value, usual in settings if value != usual}
 
 
 def _log_line(call: Call) -> dict[str, object]:
     arrived = time.time() - (time.monotonic() - call.arrived)
+    asked: dict[str, object] = {"start_mrid": call.params.get("start_mrid")}
+    if call.path.startswith(PREFIX):
+        asked = {"start_datetime": call.params.get("start_datetime"), "next_token": "next_token" in call.params}
     return {
         "time": datetime.fromtimestamp(arrived, UTC).isoformat(timespec="milliseconds"),
         "device_sn": call.device_sn,
         "status": call.status,
         "injected": call.injected,
-        "start_mrid": call.params.get("start_mrid"),
+        **asked,
         "records": call.records,
     }

@@ -27,6 +27,11 @@ QUICK_SWITCH = 0.0005
 """Seconds. While answers are built, the next call's time of arrival is taken no later than this."""
 
 
+api_option = click.option(
+    "--api", type=click.Choice(["v4", "v5"]), default="v4", help="Which version of the API the tap is told to read."
+)
+
+
 @click.group(no_args_is_help=False, context_settings={"show_default": True, "max_content_width": 110})
 def group() -> None:
     """Run a ZENTRA Cloud on this machine, to try tap-zentra out without an account.
@@ -38,12 +43,13 @@ def group() -> None:
 
 @group.command(epilog=KINDS_EPILOG)
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port of this machine. 0: a free one.")
+@api_option
 @emulator_options
-def serve(port: int, **options: object) -> int:
+def serve(port: int, api: str, **options: object) -> int:
     """Run until Ctrl-C, and tell how the tap finds it."""
     stop = threading.Event()
     with handled(lambda _number: stop.set()), _emulator(options, port) as emulator:
-        click.echo(_introduction(emulator))
+        click.echo(_introduction(emulator, _environment(emulator, api)))
         stop.wait()
     click.echo(_summary(emulator))
     return 0
@@ -51,18 +57,20 @@ def serve(port: int, **options: object) -> int:
 
 @group.command(epilog=KINDS_EPILOG, context_settings={"allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@api_option
 @emulator_options
-def run(command: tuple[str, ...], **options: object) -> int:
+def run(command: tuple[str, ...], api: str, **options: object) -> int:
     """Run COMMAND with an emulator beside it, and end with its exit code.
 
     The command finds the emulator by the environment variables TAP_ZENTRA_API_URL, TAP_ZENTRA_AUTH_TOKEN and
-    TAP_ZENTRA_DEVICE_SNS, and its call limits likewise where they differ from the real service's.
+    TAP_ZENTRA_DEVICE_SNS, with --api v5 also TAP_ZENTRA_API_VERSION, and its call limits likewise where they differ
+    from the real service's.
 
     Example: zentra-emulator run --devices 5 --window 1 -- meltano run tap-zentra target-jsonl
     """
     with _emulator(options, port=0) as emulator:
         try:
-            code = run_command(command, os.environ | emulator.environment)
+            code = run_command(command, os.environ | _environment(emulator, api))
         except CommandError as error:
             _complain(str(error))
             code = error.exit_code
@@ -106,7 +114,11 @@ def _emulator(options: Mapping[str, Any], port: int) -> Iterator[Emulator]:
         yield emulator
 
 
-def _introduction(emulator: Emulator) -> str:
+def _environment(emulator: Emulator, api: str) -> dict[str, str]:
+    return emulator.environment_v5 if api == "v5" else emulator.environment
+
+
+def _introduction(emulator: Emulator, environment: Mapping[str, str]) -> str:
     devices = [emulator.device(device_sn) for device_sn in emulator.device_sns]
     told = [
         f"  {device.device_sn}  {device.name}, {device.records} records, newest mrid {device.max_mrid}"
@@ -114,8 +126,8 @@ def _introduction(emulator: Emulator) -> str:
     ]
     if len(devices) > len(told):
         told.append(f"  and {len(devices) - len(told)} more")
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in emulator.environment.items()]
-    limits = f"{emulator.user_limit} for the account, {emulator.device_limit} for each device"
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    limits = f"{emulator.user_limit} for the account (not in v5), {emulator.device_limit} for each device"
     return "\n".join(
         [
             f"ZENTRA Cloud emulator at {emulator.url} (Ctrl-C ends it)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -53,6 +54,10 @@ class Device:
             NaN, or with a doubtful value.
         of_another_user: The service answers 403 for it, and it counts as holding nothing.
         empty_pages: On an empty page the four `page_start/end_*` fields are `null` or are `missing`.
+        withheld: Ranges of mrids, both ends inclusive, that have been made, but that the service has not got yet.
+        listed: The device list of v5 has it. Otherwise v5 still answers when it is asked for by name.
+        organization: The id of its organisation in v5; empty: the seed of the service decides.
+        subscription_ends: When its subscription ends, in v5; None: the seed decides.
 
     Raises:
         ValueError: An attribute is out of its range, or a record is stamped before 1970 or after the year 9999.
@@ -74,6 +79,10 @@ class Device:
     error_rate: float = 0.002
     of_another_user: bool = False
     empty_pages: Literal["null", "missing"] = "null"
+    withheld: tuple[tuple[int, int], ...] = ()
+    listed: bool = True
+    organization: str = ""
+    subscription_ends: datetime | None = None
 
     def __post_init__(self) -> None:
         _check(bool(self.device_sn.strip()), "a device needs a serial number")
@@ -82,9 +91,11 @@ class Device:
         _check(self.interval >= 1, "the interval between records is at least 1 second")
         _check(self.start.tzinfo is not None, "the start needs a time zone")
         _check(all(1 <= first <= last for first, last in self.gaps), "a gap is FIRST-LAST, such as 200-300")
+        _check(all(1 <= first <= last for first, last in self.withheld), "what is withheld has a first and a last mrid")
         _check(self.skip_every == 0 or self.skip_every >= 2, "of mrids at least every second is used")  # noqa: PLR2004
         _check(all(seconds >= 0 for _, seconds in self.silences), "a silence cannot last less than 0 seconds")
         _check(all(1 <= first <= last for first, last, _ in self.clock), "a wrong clock has a first and a last mrid")
+        _check(self.subscription_ends is None or self.subscription_ends.tzinfo is not None, "the end needs a time zone")
         _check(abs(self.tz_offset) <= MAX_OFFSET, "local time differs from UTC by 14 hours at most")
         self._check_stamps()
 
@@ -95,10 +106,10 @@ class Device:
 
     @cached_property
     def mrids(self) -> tuple[range, ...]:
-        """The mrids that exist, ascending, as ranges that touch neither the gaps nor what is skipped."""
+        """The mrids that exist, ascending, as ranges that hold no gap, nothing skipped or withheld."""
         ranges = []
         following, end = self.first_mrid, self.next_mrid
-        for first, last in sorted((*self.gaps, *((mrid, mrid) for mrid in self._skipped))):
+        for first, last in sorted((*self.gaps, *self.withheld, *((mrid, mrid) for mrid in self._skipped))):
             ranges.append(range(following, min(first, end)))
             following = max(following, last + 1)
         ranges.append(range(following, end))
@@ -121,6 +132,13 @@ class Device:
     def max_mrid(self) -> int | None:
         """The newest record, None without records."""
         return self.mrids[-1][-1] if self.mrids else None
+
+    @cached_property
+    def span(self) -> tuple[int, int] | None:
+        """The earliest and the latest timestamp (seconds since 1970-01-01 UTC), None without records."""
+        ends = [end for part in self.stamped(0, self.next_mrid, -math.inf, math.inf) for end in (part[0], part[-1])]
+        stamps = [self.timestamp(mrid) for mrid in ends]
+        return (min(stamps), max(stamps)) if stamps else None
 
     def between(self, first: int, last: int) -> tuple[range, ...]:
         """Return the mrids that exist from `first` to `last`, both inclusive, ascending."""
@@ -168,9 +186,8 @@ class Device:
     def wiped(self, records: int = 0) -> Device:
         """Return the device after its memory was wiped: it goes on in time, but counts from mrid 1 again."""
         start = self.start + timedelta(seconds=self.made_at(self.next_mrid) - self._began)
-        return replace(
-            self, first_mrid=1, start=start, records=records, gaps=(), silences=(), clock=(), units_changed_at=None
-        )
+        fresh = replace(self, gaps=(), withheld=(), silences=(), clock=(), units_changed_at=None)
+        return replace(fresh, first_mrid=1, start=start, records=records)
 
     @cached_property
     def _began(self) -> int:
@@ -212,8 +229,15 @@ class Device:
         _check(min(stamps) >= 0 and latest < YEAR_10000, "no record is stamped before 1970 or after the year 9999")
 
 
-def fleet(count: int, records: int | Sequence[int] = 100, *, seed: int = 1, interval: int = 900) -> list[Device]:
-    """Return a varied fleet whose newest records are at the turn of the year 2026.
+def fleet(
+    count: int,
+    records: int | Sequence[int] = 100,
+    *,
+    seed: int = 1,
+    interval: int = 900,
+    end: datetime = FIRST_MOMENT,
+) -> list[Device]:
+    """Return a varied fleet whose newest records are at the turn of the year 2026 unless told.
 
     Every fifth device has a profile probe, every seventh a change of units in its middle, every third leaves
     out the fields of empty pages.
@@ -223,14 +247,16 @@ def fleet(count: int, records: int | Sequence[int] = 100, *, seed: int = 1, inte
         records: Of each device; a list is given out in turn.
         seed: Another seed is another fleet.
         interval: Seconds between records.
+        end: When the next record of each is due.
     """
     amounts = cycle([records] if isinstance(records, int) else records)
     return [
-        _station(place, amount, seed, interval) for place, amount in zip(range(1, count + 1), amounts, strict=False)
+        _station(place, amount, seed, interval, end)
+        for place, amount in zip(range(1, count + 1), amounts, strict=False)
     ]
 
 
-def _station(place: int, records: int, seed: int, interval: int) -> Device:
+def _station(place: int, records: int, seed: int, interval: int, end: datetime) -> Device:
     device_sn = f"z6-{place:05d}"
     luck = number(seed, device_sn, "station")
     return Device(
@@ -238,7 +264,7 @@ def _station(place: int, records: int, seed: int, interval: int) -> Device:
         records=records,
         name=f"{PLACES[luck % len(PLACES)]} {place}",
         interval=interval,
-        start=FIRST_MOMENT - timedelta(seconds=records * interval),
+        start=end - timedelta(seconds=records * interval),
         tz_offset=OFFSETS[luck // 16 % len(OFFSETS)],
         sensors=PROFILE_STATION if place % 5 == 0 else STANDARD_STATION,
         units_changed_at=records // 2 + 1 if place % 7 == 0 else None,

@@ -19,6 +19,12 @@ BROKEN = b"<!doctype html>\n<html><body><h1>Server Error (500)</h1></body></html
 ELSEWHERE = "https://zentracloud.invalid/"
 """Of a domain that never exists (RFC 2606), so that a client that follows sends nothing to anybody."""
 
+DEVICE_LIST = "devices"
+"""What a fault calls v5's list of devices, in the place of a device."""
+
+STRANGER = "z6-99999"
+"""The device whose page comes instead of the one that was asked for."""
+
 CANNED: Final = {
     "500": Response(500, BROKEN, "text/html"),
     "503": Response(503, MAINTENANCE, "text/html"),
@@ -53,8 +59,14 @@ KINDS: Final = {
     "lockout": "the device may not be called for one window, and Retry-After says so",
     "lockout-silent": "the same without Retry-After",
     "lockout-account": "nothing of the account may be called for one window",
+    "other-device": f"the page of another device ({STRANGER})",
+    "token-repeated": "v5: the next_token leads to the same page again",
+    "token-refused": "v5: the next_token is refused; calls without one are not hit",
 }
 """What each kind of fault is, in plain words."""
+
+OF_V5: Final = ("token-repeated", "token-refused")
+"""What only a service with tokens for its pages can do; v4 answers as if nothing were wrong."""
 
 PASSING_KINDS: Final = ("500", "503", "html", "reset", "cut", "cut-chunked")
 """What a client gets over by trying again; what hits by chance unless told otherwise."""
@@ -68,7 +80,7 @@ class Fault:
 
     Attributes:
         kind: One of `KINDS`, or a function that answers in the service's place.
-        device_sn: Only calls for this device; None: for any.
+        device_sn: Only calls for this device, or for v5's list when it is `devices`; None: any call.
         times: How many calls are hit; None: every call.
         seconds: How long a lock-out locks; None: one window, rounded up.
 
@@ -102,6 +114,10 @@ class Fault:
         times = match["times"]
         return cls(match["kind"], match["device"], None if times is None else int(times))
 
+    def concerns(self, device_sn: str | None, *, goes_on: bool) -> bool:
+        """Whether it can hit a call, see `Faults.hit`."""
+        return self.device_sn in {None, device_sn} and (goes_on or self.kind != "token-refused")
+
     @property
     def name(self) -> str:
         """Its kind for the call log."""
@@ -134,11 +150,16 @@ class Faults:
         """Let a fault not happen any more."""
         self._waiting = [waiting for waiting in self._waiting if waiting.fault is not fault]
 
-    def hit(self, device_sn: str | None) -> Fault | None:
-        """Count a call for a device (None: for no device) and return the fault that hits it, if any."""
+    def hit(self, device_sn: str | None, *, goes_on: bool = False) -> Fault | None:
+        """Count a call for a device (None: for no device) and return the fault that hits it, if any.
+
+        Args:
+            device_sn: Or `DEVICE_LIST`.
+            goes_on: It has a `next_token`.
+        """
         self._calls[device_sn] += 1
         for waiting in self._waiting:
-            if waiting.left != 0 and waiting.fault.device_sn in {None, device_sn}:
+            if waiting.left != 0 and waiting.fault.concerns(device_sn, goes_on=goes_on):
                 waiting.left = None if waiting.left is None else waiting.left - 1
                 return waiting.fault
         return self._by_chance(device_sn)

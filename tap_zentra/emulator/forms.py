@@ -30,7 +30,7 @@ def make_odd(reading: Reading, offset: str) -> None:
 
 def odd_metadata(told: dict[str, Any]) -> dict[str, Any]:
     """Return an entry's metadata in odd forms: a NUL in the middle of the name, numbers instead of texts."""
-    return told | {"device_name": _with_nul(told["device_name"])} | _numbers(told)
+    return told | {"device_name": with_nul(told["device_name"])} | _numbers(told)
 
 
 def odd_row(row: dict[str, Any], offset: str) -> dict[str, Any]:
@@ -40,12 +40,13 @@ def odd_row(row: dict[str, Any], offset: str) -> dict[str, Any]:
     """
     odd = {"precision": float(row["precision"]), "tz_offset": offset, "error_flag": int(row["error_flag"])}
     odd |= _numbers(row)
-    name = _with_nul(row["device_name"] or "").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    name = with_nul(row["device_name"] or "").replace("\0", "\N{REPLACEMENT CHARACTER}")
     local = None if row["mrid"] % NAN_EVERY == 0 else row["local_datetime"]
     return row | dict.fromkeys(odd) | {"device_name": name, "local_datetime": local, "extra": odd}
 
 
-def _with_nul(name: str) -> str:
+def with_nul(name: str) -> str:
+    """Return a name with a NUL in its middle."""
     middle = len(name) // 2
     return f"{name[:middle]}\0{name[middle:]}"
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tap_zentra.emulator.declarations import COUNT, a_number, option, seconds
 from tap_zentra.emulator.devices import fleet
-from tap_zentra.emulator.faults import KINDS, PASSING_KINDS, Fault
+from tap_zentra.emulator.faults import DEVICE_LIST, KINDS, PASSING_KINDS, Fault
 from tap_zentra.emulator.limits import DEVICE_LIMIT, USER_LIMIT, WINDOW
+from tap_zentra.emulator.v5.options import V5Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from tap_zentra.emulator.readings import EntryOrder, LateValues
 
 GAP = re.compile(r"(?:(?P<device>.+):)?(?P<first>\d+)-(?P<last>\d+)")
-MAX_SECONDS = 86_400
-COUNT = click.IntRange(1, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,12 @@ def _reading(parse: Callable[[str], object]) -> Callable[[click.Context, click.P
     return read
 
 
-def _a_number(_ctx: click.Context, _param: click.Parameter, given: float) -> float:
-    if math.isnan(given):  # click's ranges let it pass
-        raise click.BadParameter("it is not a number.")
-    return given
+def _parse_moment(text: str) -> datetime:
+    """Return a moment; a whole minute for now, and UTC where no zone is named."""
+    if text == "now":
+        return datetime.now(UTC).replace(second=0, microsecond=0)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _a_period(_ctx: click.Context, _param: click.Parameter, given: int) -> int:
@@ -83,28 +85,12 @@ def _a_period(_ctx: click.Context, _param: click.Parameter, given: int) -> int:
     return given
 
 
-def option(meaning: str, flag: str = "", **settings: object) -> dict[str, object]:
-    """Return what makes a field of `Options` an option of the command as well.
-
-    Args:
-        meaning: What the command says of it.
-        flag: How it is written; empty: as the field is called.
-        settings: Of `click.option`; the default is the field's unless it is among them.
-    """
-    return {"help": meaning, "flag": flag, **settings}
-
-
-def seconds(meaning: str, least: float) -> dict[str, object]:
-    """Return what makes a field an option that is a number of seconds."""
-    return option(meaning, type=click.FloatRange(least, MAX_SECONDS), callback=_a_number)
-
-
 @dataclass(eq=False, kw_only=True)
-class Options:
-    """How the service behaves, whatever devices it has; what each option means is said once, for the command too."""
+class ServiceOptions:
+    """How the service behaves, in v4 or in all versions."""
 
     user_limit: int = field(
-        default=USER_LIMIT, metadata=option("Calls that the account may make in one window.", type=COUNT)
+        default=USER_LIMIT, metadata=option("Calls that the account may make in one window; not in v5.", type=COUNT)
     )
     device_limit: int = field(default=DEVICE_LIMIT, metadata=option("Calls for each device in one window.", type=COUNT))
     window: float = field(
@@ -167,7 +153,10 @@ class Options:
         ),
     )
     seed: int = field(
-        default=1, metadata=option("The same number always gives the same devices, values and faults.", type=int)
+        default=1,
+        metadata=option(
+            "The same number always gives the same devices and faults, and values where --until is the same.", type=int
+        ),
     )
     growth: int = field(
         default=0,
@@ -181,7 +170,8 @@ class Options:
         default=(),
         metadata=option(
             "Something that goes wrong, as KIND[@DEVICE][xTIMES]: '500' hits every call, '500@z6-00002' every call "
-            "for that device, '500@z6-00002x3' the first three. The kinds are below. Can be repeated.",
+            "for that device, '500@z6-00002x3' the first three, '500@devices' every call for v5's device list. The "
+            "kinds are below. Can be repeated.",
             "--fault",
             metavar="KIND[@DEVICE][xTIMES]",
             callback=_reading(Fault.parse),
@@ -193,7 +183,7 @@ class Options:
         metadata=option(
             "Share of all calls, from 0 to 1, on which something goes wrong by chance.",
             type=click.FloatRange(0, 1),
-            callback=_a_number,
+            callback=a_number,
         ),
     )
     fault_kinds: Sequence[str] = field(
@@ -237,6 +227,11 @@ class Options:
     )
 
 
+@dataclass(eq=False, kw_only=True)
+class Options(V5Options, ServiceOptions):
+    """How the service behaves, whatever devices it has; what each option means is said once, for the command too."""
+
+
 FLEET_OPTIONS = (
     click.option("--devices", type=click.IntRange(1, 99_999), default=3, help="How many devices the account has."),
     click.option(
@@ -247,6 +242,15 @@ FLEET_OPTIONS = (
         help="How many records each device holds. A list such as 10,250,3000 is given out in turn.",
     ),
     click.option("--interval", type=COUNT, default=900, help="Seconds between two records of a device."),
+    click.option(
+        "--until",
+        metavar="MOMENT",
+        callback=_reading(_parse_moment),
+        default="now",
+        help="When the next record of each device is due, as an ISO 8601 date (UTC unless it says otherwise) or 'now'. "
+        "The newest record is one --interval older. With --growth a past one is best: records are stamped one "
+        "--interval apart, however fast they are made.",
+    ),
     click.option(
         "--gaps",
         metavar="[DEVICE:]FIRST-LAST",
@@ -294,12 +298,18 @@ def devices_of(options: Mapping[str, Any]) -> list[Device]:
             would be older than the calendar.
     """
     try:
-        devices = fleet(options["devices"], options["records"], seed=options["seed"], interval=options["interval"])
+        devices = fleet(
+            options["devices"],
+            options["records"],
+            seed=options["seed"],
+            interval=options["interval"],
+            end=options["until"],
+        )
     except OverflowError:
         raise click.UsageError("So many --records at such an --interval began before the calendar.") from None
     known = {device.device_sn for device in devices}
     named = {fault.device_sn for fault in options["faults"]} | {gap.device_sn for gap in options["gaps"]}
-    unknown = sorted(device_sn for device_sn in named if device_sn and device_sn not in known)
+    unknown = sorted(device_sn for device_sn in named if device_sn and device_sn not in {*known, DEVICE_LIST})
     if unknown:
         last = devices[-1].device_sn
         raise click.UsageError(f"There is no device {unknown[0]}; the last one is {last}.")

@@ -71,12 +71,14 @@ class Measured(NamedTuple):
 
 
 NO_RESPONSE = "No response from sensor"
+INVALID = "Sensor reported an invalid value"
+OUT_OF_RANGE = "Value out of range"
 ERRORS = (
     (None, NO_RESPONSE),
     (math.nan, NO_RESPONSE),
     (None, ""),
     (None, None),
-    (math.nan, "Sensor reported an invalid value"),
+    (math.nan, INVALID),
 )
 """What stands instead of a value, and the description; one more kind of error keeps its value."""
 
@@ -89,9 +91,18 @@ class Gauge:
         seed: Of the whole service.
         series: The series.
         late_mrid: The record in which its value is null because it has not come yet, None without.
+        account_units: In the units that the account has for the record; otherwise in metric ones.
     """
 
-    def __init__(self, device: Device, seed: int, series: Series, late_mrid: int | None = None) -> None:
+    def __init__(
+        self,
+        device: Device,
+        seed: int,
+        series: Series,
+        late_mrid: int | None = None,
+        *,
+        account_units: bool = True,
+    ) -> None:
         place = (device.device_sn, series.sensor.port, series.depth, series.measurement.name)
         self._key = number(seed, *place) % NOISE_SIZE
         self._compute = series.measurement.compute
@@ -102,11 +113,11 @@ class Gauge:
         self._late_mrid = late_mrid
         self._blank = "" if self._key % 4 == 0 else None
         self._fahrenheit_from = math.inf
-        if device.units_changed_at is not None and series.measurement.units == CELSIUS:
+        if account_units and device.units_changed_at is not None and series.measurement.units == CELSIUS:
             self._fahrenheit_from = device.units_changed_at
 
     def measure(self, moment: Moment) -> Measured:
-        """Return what the sensor reads at this moment, in the units that the account has for this record."""
+        """Return what the sensor reads at this moment."""
         if moment.mrid == self._late_mrid:
             return Measured(None, error_flag=True, error_description=NO_RESPONSE)
         luck = NOISE[(self._key + moment.mrid) % NOISE_SIZE]
@@ -124,7 +135,7 @@ class Gauge:
 def _error(value: float, luck: int) -> Measured:
     kind = luck % (len(ERRORS) + 1)
     if kind == len(ERRORS):
-        return Measured(value, error_flag=True, error_description="Value out of range")
+        return Measured(value, error_flag=True, error_description=OUT_OF_RANGE)
     nothing, description = ERRORS[kind]
     return Measured(nothing, error_flag=True, error_description=description)
 
@@ -141,7 +152,7 @@ class _Part(NamedTuple):
 def entries(device: Device, options: Options, mrids: Sequence[int]) -> Iterator[Entry]:
     """Yield the entries of an answer, each with the records in the order of `mrids`."""
     place = place_of(device, options.seed)
-    parts = list(_parts(device, options, [_moment(device, place, mrid) for mrid in mrids]))
+    parts = list(_parts(device, options, [moment_of(device, place, mrid) for mrid in mrids]))
     if options.entry_order == "shuffled":
         draws = (number(options.seed, device.device_sn, *mrids[:1], at) for at in range(len(parts)))
         drawn = sorted(zip(parts, draws, strict=True), key=lambda one: (one[0].series.measurement.name, one[1]))
@@ -154,8 +165,8 @@ def _parts(device: Device, options: Options, record: list[Moment]) -> Iterator[_
     """Yield what becomes the entries: a series is cut where its units change."""
     change = device.units_changed_at
     for index, series in enumerate(device.series):
-        gauge = Gauge(device, options.seed, series, _late_mrid(device, options, index, "null"))
-        absent = _late_mrid(device, options, index, "absent")
+        gauge = Gauge(device, options.seed, series, late_mrid(device, options, index, "null"))
+        absent = late_mrid(device, options, index, "absent")
         there = record if absent is None else [moment for moment in record if moment.mrid != absent]
         units = series.measurement.units
         if change is None or units != CELSIUS:
@@ -168,7 +179,7 @@ def _parts(device: Device, options: Options, record: list[Moment]) -> Iterator[_
         yield from (_Part(series, gauge, name, moments) for name, moments in cut if moments)
 
 
-def _late_mrid(device: Device, options: Options, index: int, how: LateValues) -> int | None:
+def late_mrid(device: Device, options: Options, index: int, how: LateValues) -> int | None:
     """Return the record in which the value of this series is late in this way: of every second one, the newest."""
     return device.max_mrid if index % 2 and options.late_values == how else None
 
@@ -179,13 +190,13 @@ def rows(device: Device, options: Options) -> Iterator[dict[str, object]]:
     constants = []
     for index, series in enumerate(device.series):
         name = (series.sensor.port, series.measurement.name)
-        gauge = Gauge(device, options.seed, series, _late_mrid(device, options, index, "null"))
-        absent = _late_mrid(device, options, index, "absent")
+        gauge = Gauge(device, options.seed, series, late_mrid(device, options, index, "null"))
+        absent = late_mrid(device, options, index, "absent")
         constants.append((series, gauge, absent, _constants(device, series, seen[name])))
         seen[name] += 1
     place, offset = place_of(device, options.seed), _offset(device)
     for mrid in flatten(device.mrids, ascending=True):
-        moment = _moment(device, place, mrid)
+        moment = moment_of(device, place, mrid)
         time = {
             "mrid": mrid,
             "timestamp_utc": datetime.fromtimestamp(moment.timestamp, UTC).isoformat(),
@@ -250,7 +261,8 @@ def _sensor_sn(device: Device, series: Series) -> str | None:
     return f"{serial}{number(device.device_sn, series.sensor.port) % 10**SERIAL_DIGITS:08d}" if serial else serial
 
 
-def _moment(device: Device, place: int, mrid: int) -> Moment:
+def moment_of(device: Device, place: int, mrid: int) -> Moment:
+    """Return a record's moment; the place is that of `place_of`."""
     timestamp = device.timestamp(mrid)
     now = conditions(place, device.made_at(mrid) + device.tz_offset, device.interval)
     return Moment(mrid, timestamp, str(device.local(timestamp)), now)

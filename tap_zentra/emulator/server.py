@@ -12,21 +12,29 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from tap_zentra.emulator.bodies import PARAMETERS
+from tap_zentra.emulator import bodies
 from tap_zentra.emulator.messages import Request, Response
 from tap_zentra.emulator.service import CONTROL_ADDRESS
+from tap_zentra.emulator.v5 import query as v5
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tap_zentra.emulator.messages import Reception
     from tap_zentra.emulator.service import Service
 
 HOST = "127.0.0.1"
+
+NOTHING_SENT = ("reset", "hang")
+"""Deliveries of which the client gets nothing."""
+
+PARAMETERS = frozenset((*bodies.PARAMETERS, *v5.PARAMETERS))
+"""Those of the service. Anything else that a client sends, a token perhaps, is not kept."""
 
 STOPPING = 0.2
 """Seconds that answers under way are given when the server stops."""
@@ -43,6 +51,12 @@ TURNS = 8
 BUILDERS = 2
 """Threads that build answers. More would not build faster, and keep the arriving calls waiting."""
 
+ROOM = 2**29
+"""Bytes. While the bodies on their way are larger, no other one is built: a month of v5 can have 60 MB."""
+
+SENT_TOGETHER = 2**18
+"""Bytes. A larger body is sent piece by piece, as fast as the client takes it, and never copied as a whole."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -50,12 +64,12 @@ class Call:
 
     Attributes:
         arrived: When, in seconds of `time.monotonic`.
-        path: Such as `/api/v4/get_readings/`.
+        path: Such as `/api/v4/get_readings/` or `/v5/devices`.
         device_sn: Which device it asked for, None without.
         params: The parameters that the service knows.
         status: HTTP status of the answer; None: none was sent, because of a fault.
         injected: The kind of fault that hit it, None without.
-        records: Number of records (mrids) in the answer.
+        records: Number of records in the answer: mrids, in v5 moments.
     """
 
     arrived: float
@@ -86,6 +100,8 @@ class Server:
         self._selector = _NotingSelector()
         self._loop = asyncio.SelectorEventLoop(self._selector)
         self._stopping = asyncio.Event()
+        self._building = asyncio.Semaphore(BUILDERS)
+        self._room = Room(ROOM)
         self._builders = ThreadPoolExecutor(BUILDERS, "zentra-emulator-builder")
         self._thread = threading.Thread(target=self._run, name="zentra-emulator")
 
@@ -145,18 +161,34 @@ class Server:
             path=request.path,
             params=dict(request.query.items()),
             authorization=request.headers.get("Authorization"),
+            api_key=request.headers.get("X-API-Key"),
             arrived=arrived,
             late=self._lateness(arrived),
             time=time.time(),
             base_url=f"http://{request.host}",
         )
         reception = self._service.receive(call)
-        answer = await self._loop.run_in_executor(self._builders, reception.answer)
-        await asyncio.sleep(arrived + self._latency - time.monotonic())
-        self._on_call(_record(call, answer, reception.injected))
-        return await self._deliver(request, answer)
+        answer = await self._build(reception)
+        try:
+            await asyncio.sleep(arrived + self._latency - time.monotonic())
+            self._on_call(_record(call, answer, reception.injected))
+            return await self._deliver(request, answer)
+        finally:
+            self._room.give_back(len(answer.body))
+
+    async def _build(self, reception: Reception) -> Response:
+        """Build an answer as soon as there is room for it, and take the room."""
+        async with self._building:
+            await self._room.wait()
+            answer = await self._loop.run_in_executor(self._builders, reception.answer)
+            if answer.delivery in NOTHING_SENT:
+                answer = replace(answer, body=b"")
+            self._room.take(len(answer.body))
+        return answer
 
     async def _deliver(self, request: web.Request, answer: Response) -> web.StreamResponse:
+        if answer.delivery == "whole" and len(answer.body) > SENT_TOGETHER:
+            return await _send(request, answer, len(answer.body))
         if answer.delivery == "whole":
             return web.Response(
                 status=answer.status,
@@ -165,7 +197,7 @@ class Server:
                 headers=answer.headers,
             )
         if answer.delivery in {"cut", "cut-chunked"}:
-            return await _cut(request, answer)
+            return await _send(request, answer, len(answer.body) // 2)
         if answer.delivery == "hang":
             await self._stopping.wait()
         _reset(request)
@@ -188,17 +220,43 @@ class _NotingSelector(selectors.DefaultSelector):
         return super().select(timeout)
 
 
-async def _cut(request: web.Request, answer: Response) -> web.StreamResponse:
-    """Send half of the body."""
+class Room:
+    """Bytes that the bodies on their way may take together; the last ones may exceed it."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._changed = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Wait until there is room."""
+        while self._left <= 0:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def take(self, size: int) -> None:
+        """Take some of it."""
+        self._left -= size
+
+    def give_back(self, size: int) -> None:
+        """Let others have what was taken."""
+        self._left += size
+        self._changed.set()
+
+
+async def _send(request: web.Request, answer: Response, size: int) -> web.StreamResponse:
+    """Send so much of the body, piece by piece; less than the whole is a broken answer, see `Delivery`."""
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     response.content_type = answer.content_type
-    if answer.delivery == "cut":
-        response.content_length = len(answer.body)
-        response.force_close()
-    else:
+    if answer.delivery == "cut-chunked":
         response.enable_chunked_encoding()
+    else:
+        response.content_length = len(answer.body)
+    if answer.delivery == "cut":
+        response.force_close()
     await response.prepare(request)
-    await response.write(answer.body[: len(answer.body) // 2])
+    body = memoryview(answer.body)[:size]
+    for start in range(0, size, SENT_TOGETHER):
+        await response.write(body[start : start + SENT_TOGETHER])
     await response.write_eof()
     return response
 
@@ -219,7 +277,7 @@ def _record(call: Request, answer: Response, injected: str | None) -> Call:
         path=call.path,
         device_sn=call.device_sn,
         params={name: value for name, value in call.params.items() if name in PARAMETERS},
-        status=None if answer.delivery in {"reset", "hang"} else answer.status,
+        status=None if answer.delivery in NOTHING_SENT else answer.status,
         injected=injected,
         records=answer.records,
     )

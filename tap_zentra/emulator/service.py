@@ -5,15 +5,16 @@ from __future__ import annotations
 import hmac
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tap_zentra.emulator.bodies import csv_body, df_body, json_body
 from tap_zentra.emulator.env_model import model_body
-from tap_zentra.emulator.faults import CANNED, DELIVERIES, Fault, Faults
+from tap_zentra.emulator.faults import CANNED, DELIVERIES, OF_V5, STRANGER, Fault, Faults
 from tap_zentra.emulator.limits import CallLimits
-from tap_zentra.emulator.messages import Request, Response, error
+from tap_zentra.emulator.messages import Reception, Request, Response, error
 from tap_zentra.emulator.pages import page
 from tap_zentra.emulator.query import BadRequestError, ModelQuery, ReadingsQuery
+from tap_zentra.emulator.v5 import service as v5
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,20 +30,8 @@ CONTROL_ADDRESS = "/control/let-window-pass"
 """A `POST` to this address, which the real service does not have, lets a window pass at once."""
 
 
-class Reception(NamedTuple):
-    """What becomes of a call.
-
-    Attributes:
-        answer: Builds the answer, which may take a while.
-        injected: The kind of fault that hits it, None without.
-    """
-
-    answer: Callable[[], Response]
-    injected: str | None = None
-
-
 class Service:
-    """ZENTRA Cloud without its web server.
+    """ZENTRA Cloud, all versions of its API, without its web server.
 
     Args:
         devices: By serial number; may change while the service runs.
@@ -62,10 +51,16 @@ class Service:
         )
         self._faults = faults
         self._skipped = 0.0
+        self._v5 = v5.Service(devices, options, faults)
 
     def let_window_pass(self) -> None:
         """Let the limits forget the calls so far, as if a whole window had passed since the last one."""
         self._skipped += self._options.window
+        self._v5.let_window_pass()
+
+    def call_as_another(self, device_sn: str, now: float) -> bool:
+        """Count a call of v5 by another program, and return whether it was allowed; v4 has no such thing."""
+        return self._v5.call_as_another(device_sn, now)
 
     def receive(self, request: Request) -> Reception:
         """Decide at once, in the order of arrival, what becomes of a call; building its answer may wait.
@@ -73,6 +68,8 @@ class Service:
         The token is checked first, then the limits, which count the call, then it may be hit by a fault, and
         last its parameters are looked at.
         """
+        if request.path.startswith(v5.PREFIX):
+            return self._v5.receive(request)
         if request.path not in READINGS + ENV_MODEL:
             return Reception(lambda: error(404, "Not found."))
         refused = self._unauthorized(request) or self._over_limit(request)
@@ -85,8 +82,13 @@ class Service:
 
     def answer(self, request: Request) -> Response:
         """Return the right answer to a call that is allowed, without limits and faults."""
+        if request.path.startswith(v5.PREFIX):
+            return self._v5.answer(request)
+        return self._answer(request, self._device)
+
+    def _answer(self, request: Request, find: Callable[[Request], Device]) -> Response:
         try:
-            device = self._device(request)
+            device = find(request)
             if request.path in ENV_MODEL:
                 query = ModelQuery.parse(request.params)
                 return Response(body=model_body(device, self._options.seed, query))
@@ -116,6 +118,10 @@ class Service:
             return lambda: CANNED[kind]
         if kind in DELIVERIES:
             return lambda: replace(self.answer(request), delivery=DELIVERIES[kind])
+        if kind == "other-device":
+            return lambda: self._answer(request, lambda call: replace(self._device(call), device_sn=STRANGER))
+        if kind in OF_V5:
+            return lambda: self.answer(request)
         lockout = self._lock(fault, request)
         return lambda: lockout
 

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -228,3 +230,99 @@ def test_without_the_extra_it_says_what_to_install() -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "zentra-emulator: the emulator is not installed: pip install 'tap-zentra[emulator]'\n"
+
+
+def test_run_tells_the_command_to_read_v5(capfd: pytest.CaptureFixture[str]) -> None:
+    """With --api v5: the version, and the limits that v5 has."""
+    options = ("--api", "v5", "--device-burst", "9", "--user-limit", "3")
+
+    _, out, _ = run(capfd, "run", *options, sys.executable, "-c", PRINT_ENVIRONMENT)
+
+    variables = json.loads(out)
+    assert variables["TAP_ZENTRA_API_VERSION"] == "v5"
+    assert variables["TAP_ZENTRA_DEVICE_CALL_BURST"] == "9"
+    assert "TAP_ZENTRA_USER_CALL_LIMIT" not in variables
+
+
+def ask_v5(path: str) -> str:
+    """Return a program that calls v5 and prints the body."""
+    return f"""
+import os, urllib.request
+url = os.environ["TAP_ZENTRA_API_URL"] + "/v5/devices{path}"
+key = os.environ["TAP_ZENTRA_AUTH_TOKEN"]
+print(urllib.request.urlopen(urllib.request.Request(url, headers={{"X-API-Key": key}})).read().decode())
+"""
+
+
+def test_run_emulates_v5_as_the_options_say(capfd: pytest.CaptureFixture[str]) -> None:
+    """What is unknown of v5 is an option each, and a fault may hit the list of devices."""
+    choices = {
+        "--budget": "key",
+        "--refusal-words": "number-first",
+        "--empty-months": "skipped",
+        "--end": "exclusive",
+        "--logger-port": "minus-one",
+        "--timestamps": "float",
+        "--unit-spelling": "plain",
+        "--validation-words": "text",
+        "--error-form": "message",
+        "--two-time-forms": "first",
+        "--token-lifetime": "3",
+        "--expired-token": "404",
+        "--list-limit": "2",
+        "--list-pagination": "missing",
+        "--fault": "500@devices",
+    }
+    options = [word for pair in choices.items() for word in pair]
+    flags = ("--next-url", "--positions", "--reading-ids")
+
+    ask = ask_v5("/z6-00002/data?start_datetime=2025-12-01&end_datetime=2026-02-01")
+    command = (sys.executable, "-c", ask)
+
+    code, out, _ = run(capfd, "run", "--api", "v5", "--until", "2026-01-01", *options, *flags, *command)
+
+    page = json.loads(out)
+    first = page["values"][0]
+    assert code == 0
+    assert {"position", "reading_id"} <= set(first)
+    assert isinstance(first["timestamp"], float)
+    assert {-1, 7} < {row["port_num"] for row in page["values"]}
+    assert "m3/m3" in {row["unit"] for row in page["values"]}
+    assert "next_url" in page["pagination"]
+
+
+@pytest.mark.parametrize(
+    ("until", "newest"),
+    [
+        ("2025-03-01", datetime(2025, 2, 28, 23, 45, tzinfo=UTC)),
+        ("2025-03-01T01:00:00+01:00", datetime(2025, 2, 28, 23, 45, tzinfo=UTC)),
+    ],
+)
+def test_the_newest_records_are_as_old_as_is_asked_for(
+    capfd: pytest.CaptureFixture[str], until: str, newest: datetime
+) -> None:
+    """One interval before the moment at which the next ones are due."""
+    assert _newest(capfd, "--until", until) == newest.timestamp()
+
+
+def test_the_newest_records_are_recent_by_default(capfd: pytest.CaptureFixture[str]) -> None:
+    """So that they are not those of devices that have fallen silent."""
+    began = time.time()
+
+    newest = _newest(capfd)
+
+    assert began - 900 - 60 <= newest <= time.time() - 900
+
+
+def _newest(capfd: pytest.CaptureFixture[str], *options: str) -> float:
+    code, out, _ = run(capfd, "run", *options, sys.executable, "-c", ask_v5("?expand=max_min_timestamp"))
+    assert code == 0
+    return float(json.loads(out)["devices"][0]["data_range"]["last_measurement"])
+
+
+def test_a_moment_that_is_none_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    """In one line, as every option."""
+    code, out, err = run(capfd, "run", "--until", "yesterday", "true")
+
+    assert (code, out) == (2, "")
+    assert "--until" in err

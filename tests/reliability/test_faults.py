@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_zentra.emulator import Device, Emulator, Fault, Request, Response, fleet
-from tap_zentra.emulator.faults import KINDS, PASSING_KINDS
+from tap_zentra.emulator.faults import KINDS, OF_V5, PASSING_KINDS
 from tests.in_process import sync
 from tests.support import HOUR, PATIENCE, TAP, TOKEN, UNKNOWN, Run, Tap, bookmarks, environment, held
 
@@ -29,7 +29,7 @@ Emulate = Callable[..., Emulator]
 PASSING = (*PASSING_KINDS, "hang", "lockout", "lockout-silent", "lockout-account")
 """What a later call gets over."""
 
-DEVICE_ONLY = ("403", "404", "redirect")
+DEVICE_ONLY = ("403", "404", "redirect", "other-device")
 """What a later call would not change."""
 
 MIXED = ("500", "503", "html", "reset", "cut", "cut-chunked", "lockout", "lockout-silent", "hang")
@@ -47,7 +47,7 @@ def named(run: Run) -> set[str]:
 
 def test_every_fault_of_the_emulator_is_tried() -> None:
     """The lists here hold all kinds that there are."""
-    assert {*PASSING, *DEVICE_ONLY, "401"} == set(KINDS)
+    assert {*PASSING, *DEVICE_ONLY, *OF_V5, "401"} == set(KINDS)
 
 
 @pytest.mark.parametrize("burst", [1, 4])
