@@ -16,7 +16,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 DIGEST_BYTES = 6
 """A change stays unseen once in 3e14 times, and a device's digests take some 100 bytes of the state."""
@@ -135,8 +135,10 @@ def content(values: bytes) -> bytes:
     return hashlib.blake2b(values, digest_size=DIGEST_BYTES).digest()
 
 
-def _digest(contents: Mapping[int, bytes], positions: Iterable[int]) -> str:
-    """Return a digest of the records of some ascending positions."""
+def _digest(contents: Mapping[int, bytes], positions: Sequence[int]) -> str:
+    """Return a digest of the records of some ascending positions, short where there are none."""
+    if not positions:
+        return ""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for position in positions:
         digest.update(b"%d:" % position + contents[position])

@@ -228,6 +228,10 @@ class FleetStream(Stream, Generic[AccountType]):
                     self._write_state_message()
         self._end(report)
 
+    @override
+    def get_replication_key_signpost(self, context: Mapping[str, Any] | None) -> None:
+        """Return no moment beyond which a bookmark must not go: no bookmark goes beyond what was written."""
+
     @property
     def _is_incremental(self) -> bool:
         return self.replication_method != REPLICATION_FULL_TABLE
