@@ -229,7 +229,7 @@ class FleetStream(Stream, Generic[AccountType]):
         self._end(report)
 
     @override
-    def get_replication_key_signpost(self, context: Mapping[str, Any] | None) -> None:
+    def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
         """Return no moment beyond which a bookmark must not go: no bookmark goes beyond what was written."""
 
     @property
