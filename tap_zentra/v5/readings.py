@@ -15,13 +15,12 @@ import msgspec
 from singer_sdk import typing as th
 
 from tap_zentra.bodies import NO_PORT, clean_units, comparable
-from tap_zentra.calls.errors import DeviceFailedError, TransientError
 from tap_zentra.settings import same_device
 from tap_zentra.singer import overlap
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.moments import DAY, iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
-from tap_zentra.singer.pages import RECORDS_AT_ONCE, Page, Part
+from tap_zentra.singer.pages import RECORDS_AT_ONCE, Page, Part, WholePage
 from tap_zentra.singer.stream import FleetStream
 from tap_zentra.v5.account import Account
 from tap_zentra.v5.api import PageTokenRefusedError
@@ -90,24 +89,24 @@ READINGS_V5_KEY = ("device_sn", "timestamp_utc", "port_number", "sensor_name", "
 """So many columns that no value can overwrite another: API v5 has no record number."""
 
 ERROR_DESCRIPTIONS = {
-    128: "calibration problem",
-    129: "excitation under-voltage",
-    130: "temporarily out of range",
-    131: "sensor type not supported",
-    132: "communication error",
-    133: "sensor reporting an error",
-    134: "no response",
-    136: "outside expected range",
-    137: "invalid value",
-    138: "alpha too low",
-    139: "radiance too low",
-    140: "exceeds limits",
-    141: "calculation error",
-    142: "exceeds model limits",
-    143: "no data for the requested time or measurement",
-    235: "erased flash",
+    128: "Sensor calibration problem",
+    129: "Excitation under-voltage",
+    130: "Value temporarily out of range",
+    131: "Sensor type not supported",
+    132: "Sensor communication error",
+    133: "Sensor reporting an error",
+    134: "No response from sensor",
+    136: "Value outside expected range",
+    137: "Invalid value",
+    138: "Alpha value too low",
+    139: "Radiance value(s) too low",
+    140: "Calculation exceeds limits",
+    141: "Calculation error",
+    142: "Value exceeds model limits",
+    143: "No data available for the requested time/measurement",
+    235: "Erased flash memory",
 }
-"""What the codes mean (METER's own client)."""
+"""What the codes mean, in METER's words (its own client, `zentracloud` 0.1.4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +189,7 @@ class ReadingsReader:
         start = self._start()
         self._first = 0 if start is None else start
         self._newest: int | None = None
+        self._token_error: PageTokenRefusedError | None = None
         self._paginator = MonthPaginator(start=start, end=self._end)
         self._held: list[tuple[int, dict[str, Any]]] = []
 
@@ -206,27 +206,27 @@ class ReadingsReader:
     def call(self, call: Call) -> bytes | bytearray:
         """Fetch the next page; on a worker thread.
 
-        Raises:
-            TransientError: The service does not take the page's token, so that the way goes on by time.
-            DeviceFailedError: Nor does it bring anything by time.
+        Returns:
+            The body; nothing where the service did not take the page's token.
         """
+        self._token_error = None
         try:
             return self._api.get_data(self._device_sn, self._paginator.request, call, units=self._settings.units)
         except PageTokenRefusedError as error:
-            if not self._paginator.go_on_by_time():
-                raise DeviceFailedError(f"{error}; asking by time instead of by next_token did not help") from None
-            if self._newest is not None:
-                self._first = self._newest + 1
-            raise TransientError(f"{error}; going on by time instead of by next_token") from None
+            self._token_error = error
+            return b""
 
-    def take(self, body: bytes | bytearray) -> MonthOfReadings:
+    def take(self, body: bytes | bytearray) -> Page:
         """Decode and check a response, and go on to the next page; on the main thread.
 
         Raises:
             NotJSONError: The response is cut off, or a page for people.
             UnexpectedBodyError: It is not what the service sends.
             NoProgressError: It would make the reader go in circles.
+            PageTokenRefusedError: Neither the page's token nor a time brings the rest.
         """
+        if self._token_error is not None:
+            return self._go_on_by_time(self._token_error)
         page = decode_page(body)
         require_page_of(page, self._device_sn)
         kept = [moment for moment in page.moments if self._first <= moment <= self._end]
@@ -237,6 +237,19 @@ class ReadingsReader:
             self._newest = newest if self._newest is None else max(newest, self._newest)
             self._overlap.note(self._contents(page, newest))
         return self._page(page, kept)
+
+    def _go_on_by_time(self, error: PageTokenRefusedError) -> Page:
+        """Ask by time for what a token stood for; it is no fault, so nothing is put off for it.
+
+        Raises:
+            PageTokenRefusedError: That has been tried.
+        """
+        if not self._paginator.go_on_by_time():
+            raise PageTokenRefusedError(f"{error}; asking by time instead of by next_token did not help")
+        if self._newest is not None:
+            self._first = self._newest + 1
+        warning = f"{error}; going on by time instead of by next_token"
+        return WholePage(records=lambda: iter(()), bookmark=self._bookmark(), warning=warning)
 
     def _start(self) -> int | None:
         """Return the first moment that is wanted; None: the device's first reading."""
