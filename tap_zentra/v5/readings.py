@@ -235,7 +235,7 @@ class ReadingsReader:
         self._paginator.advance(newest, None if is_past_the_end else page.next_token)
         if newest is not None:
             self._newest = newest if self._newest is None else max(newest, self._newest)
-            self._overlap.note(self._contents(page, newest))
+            self._overlap.note(self._contents(page, newest), read_from=self._first)
         return self._page(page, kept)
 
     def _start(self) -> int | None:
