@@ -330,6 +330,8 @@ class ReadingsV5Stream(FleetStream[Account]):
         devices = account.device_list
         devices.read(self.logger, self.add_fleet)
         named = account.settings.device_sns
+        if self.token_error is not None:
+            return []  # each device would be asked with a key that was refused just now
         if devices.failure is not None:
             return self._without_list(devices.failure)
         listed = [device.device_id for device in devices]
