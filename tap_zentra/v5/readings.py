@@ -235,7 +235,7 @@ class ReadingsReader:
         self._paginator.advance(newest, None if is_past_the_end else page.next_token)
         if newest is not None:
             self._newest = newest if self._newest is None else max(newest, self._newest)
-            self._overlap.note(self._contents(page, newest))
+            self._overlap.note(self._contents(page, newest), read_from=self._first)
         return self._page(page, kept)
 
     def _go_on_by_time(self, error: PageTokenRefusedError) -> Page:
@@ -343,6 +343,8 @@ class ReadingsV5Stream(FleetStream[Account]):
         devices = account.device_list
         devices.read(self.logger, self.add_fleet)
         named = account.settings.device_sns
+        if self.token_error is not None:
+            return []  # each device would be asked with a key that was refused just now
         if devices.failure is not None:
             return self._without_list(devices.failure)
         listed = [device.device_id for device in devices]
@@ -406,35 +408,55 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
         device_sn: The device's serial number, as the user gave it.
         device_name: What its owner calls it.
     """
-    places: Counter[tuple[int, str, str]] = Counter()
-    records = []
-    for row in rows:
-        port = NO_PORT if row.port_num is None else row.port_num
-        sensor = row.sensor_name or ""
-        place = (port, sensor, row.measurement)
+    return [
+        {
+            "device_sn": device_sn,
+            "timestamp_utc": _iso(row.timestamp),
+            "port_number": port,
+            "sensor_name": sensor,
+            "measurement": row.measurement,
+            "sub_sensor_index": index,
+            "value": row.value,
+            "units": spelled_units(row.unit),
+            "error_code": row.error_code,
+            "error_flag": None if row.error_code is None else row.error_code != 0,
+            "error_description": ERROR_DESCRIPTIONS.get(row.error_code or 0),
+            "local_datetime": row.datetime or None,
+            "device_name": device_name or None,
+            "extra": _extra(row),
+        }
+        for row, (port, sensor, _), index in _told_apart(rows)
+    ]
+
+
+def _told_apart(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[int, str, str], int]]:
+    """Yield each row of a moment with its port, sensor and measurement, and the index that no other row has there.
+
+    That is the position, which may not be unique, as nothing of it is documented; then, and for a row without one, it
+    is the lowest index that is free.
+    """
+    placed = [
+        (row, (NO_PORT if row.port_num is None else row.port_num, row.sensor_name or "", row.measurement))
+        for row in rows
+    ]
+    taken: set[tuple[tuple[int, str, str], int]] = set()
+    indices: list[int | None] = []
+    for row, place in placed:
         index = row.index
+        if index is not None and (place, index) not in taken:
+            taken.add((place, index))
+        else:
+            index = None
+        indices.append(index)
+    next_index: Counter[tuple[int, str, str]] = Counter()
+    for (row, place), known in zip(placed, indices, strict=True):
+        index = known
         if index is None:
-            index = places[place]
-            places[place] += 1
-        records.append(
-            {
-                "device_sn": device_sn,
-                "timestamp_utc": _iso(row.timestamp),
-                "port_number": port,
-                "sensor_name": sensor,
-                "measurement": row.measurement,
-                "sub_sensor_index": index,
-                "value": row.value,
-                "units": spelled_units(row.unit),
-                "error_code": row.error_code,
-                "error_flag": None if row.error_code is None else row.error_code != 0,
-                "error_description": ERROR_DESCRIPTIONS.get(row.error_code or 0),
-                "local_datetime": row.datetime or None,
-                "device_name": device_name or None,
-                "extra": _extra(row),
-            }
-        )
-    return records
+            index = next_index[place]
+            while (place, index) in taken:
+                index += 1
+            next_index[place] = index + 1
+        yield row, place, index
 
 
 def moment_content(rows: Iterable[Row]) -> bytes:
