@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import threading
+from collections import Counter
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -17,6 +18,9 @@ from tap_zentra.settings import read_settings
 from tap_zentra.singer.stream import SyncFailedError
 from tap_zentra.tap import TapZentra
 from tap_zentra.v4.api import Account, call_limits
+from tap_zentra.v5.account import Account as V5Account
+from tap_zentra.v5.api import Limits, PageTokenRefusedError
+from tap_zentra.v5.device_list import DeviceList
 from tests.support import TOKEN, Run, bookmarks, by_key
 
 if sys.version_info >= (3, 12):
@@ -25,12 +29,17 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from singer_sdk import Stream
 
     from tap_zentra.calls.memory import Call
     from tap_zentra.emulator import Emulator
     from tap_zentra.v4.api import Api
     from tap_zentra.v4.pagination import PageRequest
+    from tap_zentra.v5 import pagination as v5
+    from tap_zentra.v5.api import Api as V5Api
+    from tap_zentra.v5.readings import ReadingsV5Stream
     from tests.support import Rows
 
 NO_LIMIT = 10**6
@@ -87,6 +96,93 @@ class Wireless(TapZentra):
     def classic_account(self) -> Account:
         limits = call_limits(user_limit=NO_LIMIT, device_limit=NO_LIMIT, window=0.01)
         return Account(read_settings(self._config), cast("Api", self.api), limits)
+
+
+class WirelessV5Api:
+    """Stands where the tap's calls to API v5 stand, and asks an emulator directly.
+
+    Args:
+        emulator: Holds the fleet; it need not run.
+        after_call: Told the number of each call once its answer is made, to let the fleet change meanwhile.
+        token_lifetime: Pages that can be read by token before one is refused; 0: any number.
+    """
+
+    def __init__(self, emulator: Emulator, after_call: Callable[[int], None], token_lifetime: int) -> None:
+        self._emulator = emulator
+        self._after_call = after_call
+        self._token_lifetime = token_lifetime
+        self._pages: Counter[str] = Counter()
+        self._calls = 0
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close nothing."""
+
+    def get_devices(self, page: int, call: Call, *, organization_id: str | None) -> bytes:
+        """Return one page of the list."""
+        assert organization_id is None
+        return self._get("/v5/devices", {"expand": "max_min_timestamp", "page_num": str(page)}, call)
+
+    def get_data(self, device_sn: str, page: v5.PageRequest, call: Call, *, units: str) -> bytes:
+        """Return one page of readings."""
+        params = {"direction": "ascending", "units": units}
+        if page.token is not None:
+            self._pages[device_sn] += 1
+            if self._token_lifetime and self._pages[device_sn] > self._token_lifetime:
+                self._pages[device_sn] = 0
+                raise PageTokenRefusedError("422")
+            params["next_token"] = page.token
+        else:
+            if page.start is not None:
+                params["start_datetime"] = f"{datetime.fromtimestamp(page.start, UTC):%Y-%m-%dT%H:%M:%S+00:00}"
+            params["end_datetime"] = f"{datetime.fromtimestamp(page.end + 1, UTC):%Y-%m-%dT%H:%M:%S+00:00}"
+        return self._get(f"/v5/devices/{device_sn}/data", params, call)
+
+    def _get(self, path: str, params: dict[str, str], call: Call) -> bytes:
+        call.on_sent()
+        with self._lock:
+            answer = self._emulator.answer(Request(path, params, api_key=TOKEN))
+            self._calls += 1
+            self._after_call(self._calls)
+        assert answer.status == 200, answer.body
+        return answer.body
+
+
+class WirelessV5(TapZentra):
+    """The tap on API v5, all of it but its connection to the network, at a moment that the test chooses."""
+
+    api: ClassVar[WirelessV5Api]
+    now: ClassVar[float]
+
+    @cached_property
+    @override
+    def v5_account(self) -> V5Account:
+        settings, api = read_settings(self._config), cast("V5Api", self.api)
+        limits = Limits.of(burst=NO_LIMIT, device_limit=1, window=0.01)
+        return V5Account(settings, api, limits.devices, DeviceList(api, settings, limits.list))
+
+    @override
+    def discover_streams(self) -> Sequence[Stream]:
+        streams = super().discover_streams()
+        for stream in streams:
+            cast("ReadingsV5Stream", stream)._now = lambda: self.now  # noqa: SLF001 - as a test's clock
+        return streams
+
+
+def run_v5(
+    emulator: Emulator,
+    state: Mapping[str, Any],
+    after_call: Callable[[int], None] = lambda _: None,
+    *,
+    now: float,
+    token_lifetime: int = 0,
+    **settings: object,
+) -> list[dict[str, Any]]:
+    """Run the tap on API v5 without a network to its end and return its messages."""
+    config = {"auth_token": TOKEN, "api_version": "v5", "max_concurrent_calls": 4, **settings}
+    api = WirelessV5Api(emulator, after_call, token_lifetime)
+    tap = type("Tap", (WirelessV5,), {"api": api, "now": now})
+    return [json.loads(line) for line in output_of(tap, config, state).splitlines()]
 
 
 def run(

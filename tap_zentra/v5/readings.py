@@ -429,6 +429,20 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
     ]
 
 
+def _once(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the rows of a moment without those that say again, with the same id or position, what another has said.
+
+    Rows with neither may be two depths that read the same, so all of them are kept.
+    """
+    seen = set()
+    for row in rows:
+        if row.position is None and row.reading_id is None:
+            yield row
+        elif (whole := _ENCODER.encode(row)) not in seen:
+            seen.add(whole)
+            yield row
+
+
 def _told_apart(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[int, str, str], int]]:
     """Yield each row of a moment with its port, sensor and measurement, and the index that no other row has there.
 
@@ -437,7 +451,7 @@ def _told_apart(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[int, str, str]
     """
     placed = [
         (row, (NO_PORT if row.port_num is None else row.port_num, row.sensor_name or "", row.measurement))
-        for row in rows
+        for row in _once(rows)
     ]
     taken: set[tuple[tuple[int, str, str], int]] = set()
     indices: list[int | None] = []
