@@ -427,13 +427,33 @@ def _bookmarks(page: Page) -> list[tuple[list[float | None], Bookmark | None]]:
 
 
 def test_the_bookmark_moves_within_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A month may take long; a moment is never cut, and only the whole page makes digests."""
+    """A month may take long; a moment is never cut."""
     monkeypatch.setattr("tap_zentra.v5.readings.RECORDS_AT_ONCE", 2)
     page = _take(_reader(lookback_days=1), _page_of((5, 1), (6, 2), (7, 3), (7, 4), (7, 5), (8, 6)))
 
-    assert _bookmarks(page) == [([1, 2], Bookmark(6)), ([3, 4, 5], Bookmark(7)), ([6], page.bookmark)]
-    assert page.bookmark is not None
-    assert page.bookmark.overlap is not None
+    parts = _bookmarks(page)
+
+    assert [(values, bookmark and bookmark.value) for values, bookmark in parts] == [
+        ([1, 2], 6),
+        ([3, 4, 5], 7),
+        ([6], 8),
+    ]
+    assert [bookmark and bookmark.asked for _, bookmark in parts] == [None, None, NOW]
+    assert parts[-1][1] == page.bookmark
+
+
+def test_what_comes_late_after_a_stop_within_a_page_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next sync knows what the readings before the stop have held, those of earlier syncs as well."""
+    monkeypatch.setattr("tap_zentra.v5.readings.RECORDS_AT_ONCE", 1)
+    stood = _sync(QUARTERS[:10]).bookmark
+    parts = _bookmarks(_sync(QUARTERS, stood))
+    (stopped,) = (bookmark for values, bookmark in parts if values == [6])
+    late = _with((QUARTERS[3][0], -17), (QUARTERS[12][0], -8))
+
+    assert stopped is not None
+    assert stopped.value == QUARTERS[14][0]
+    assert _values(_sync(QUARTERS, stopped)) == [5, 4, 3, 2, 1]
+    assert {-17, -8, 5, 4, 3, 2, 1} <= set(_values(_sync(late, stopped)))
 
 
 def test_what_is_read_again_moves_no_bookmark(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -444,12 +464,30 @@ def test_what_is_read_again_moves_no_bookmark(monkeypatch: pytest.MonkeyPatch) -
     parts = _bookmarks(page)
 
     assert [values for values, _ in parts] == [[-5], [-3], [2], [1], []]
-    assert [bookmark for _, bookmark in parts] == [
-        *[stood] * 2,
-        Bookmark(NOW - 1800),
-        Bookmark(NOW - 900),
-        page.bookmark,
-    ]
+    assert [bookmark for _, bookmark in parts[:2]] == [stood] * 2
+    assert [bookmark and bookmark.value for _, bookmark in parts[2:]] == [NOW - 1800, NOW - 900, NOW - 900]
+
+
+@pytest.mark.parametrize("stop", range(1, 38, 4))
+@pytest.mark.parametrize("known", [0, 12])
+def test_a_stop_in_any_page_knows_what_stands_before_it(monkeypatch: pytest.MonkeyPatch, known: int, stop: int) -> None:
+    """Also of the pages before, as far as the look-back reaches: nothing comes twice, and what changes arrives."""
+    monkeypatch.setattr("tap_zentra.v5.readings.RECORDS_AT_ONCE", 1)
+    days = [(NOW - float(DAY) * number, float(number)) for number in range(50, 0, -1)]
+    stood = _stored(_sync(days[:known]).bookmark)
+    reader = _reader(bookmark=stood, lookback_days=7)
+    first = 0 if stood is None else known - 7
+    parts = []
+    for start, stop_at, token in ((first, 30, "a"), (30, 50, None)):
+        page = _take(reader, _page_of(*days[start:stop_at], token=token))
+        parts += [part for part in _bookmarks(page) if part[0]]
+    parts = parts[:stop]
+    stopped = parts[-1][1]
+    position = known + stop
+    late = [(at, -value if number == position - 4 else value) for number, (at, value) in enumerate(days)]
+
+    assert _values(_sync(days, stopped)) == [value for _, value in days[position:]]
+    assert late[position - 4][1] in _values(_sync(late, stopped)) or position < 4
 
 
 @given(
