@@ -360,7 +360,7 @@ def test_rows_in_another_order_are_no_change() -> None:
 
 
 def test_a_state_without_digests_gets_them_and_nothing_is_written() -> None:
-    """Such as a stop within a page leaves: late values arrive from then on."""
+    """Such as one that a person has set: late values arrive from then on."""
     first = _sync(QUARTERS, Bookmark(NOW - 900))
     second = _sync(_with((NOW - 900, -1)), first.bookmark)
 
