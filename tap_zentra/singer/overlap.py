@@ -54,6 +54,7 @@ class Overlap:
             self.start = max(bookmark + 1 - reach, first)
         self._first_read: int | None = None
         self._contents: dict[int, bytes] = {}
+        self._highest = -1
         self._open_from = self.start
 
     @property
@@ -113,7 +114,11 @@ class Overlap:
         if self._first_read is None:
             return None
         first = max(self._first_read, bookmark + 1 - self._reach)
-        self._contents = {position: content for position, content in self._contents.items() if position >= first}
+        if bookmark > self._highest:
+            # Bookmarks between the last one and this one may be asked for still.
+            needed = self._highest + 1 - self._reach
+            self._contents = {position: content for position, content in self._contents.items() if position >= needed}
+            self._highest = bookmark
         known = sorted(self._contents)
         groups = _groups(first, bookmark, self._largest_group)
         digests = [_digest(self._contents, _between(known, low, high)) for low, high in groups]

@@ -275,7 +275,7 @@ class ReadingsReader:
             range=(kept[0], kept[-1]) if kept else (0, -1),
             wanted={*new, *changed.intersection(kept)},
             records=functools.partial(reading_records, device_sn=self._device_sn, device_name=page.device_name),
-            bookmark_at=self._bookmark_at,
+            bookmark_at=functools.partial(self._bookmark_at, page),
             bookmark=self._bookmark(),
             positions=(new[0], new[-1]) if new else None,
             moments=kept,
@@ -291,12 +291,17 @@ class ReadingsReader:
 
     def _contents(self, page: DataPage, newest: int) -> dict[int, bytes]:
         """Return what those moments hold that were read again, or that the next sync will read again."""
+        return self._contents_between(page, self._first, min(self._old, self._end)) | self._new_contents(page, newest)
+
+    def _new_contents(self, page: DataPage, newest: int) -> dict[int, bytes]:
+        """Return what those new moments hold that the next sync will read again, should it go on at `newest`."""
+        return self._contents_between(page, max(newest - self._reach, self._old, self._first - 1) + 1, newest)
+
+    def _contents_between(self, page: DataPage, first: int, last: int) -> dict[int, bytes]:
         if not self._reach:
             return {}
-        ranges = ((self._first, min(self._old, self._end)), (max(newest - self._reach, self._old) + 1, newest))
         return {
             moment: moment_content(rows)
-            for first, last in ranges
             for moment, rows in by_moment(page.rows(first, last))
             if first <= moment <= last
         }
@@ -323,9 +328,12 @@ class ReadingsReader:
         asked = self._now if self.done else self._before.asked
         return Bookmark(value, overlap=self._overlap.as_state(value), asked=asked)
 
-    def _bookmark_at(self, moment: int) -> Bookmark | None:
-        """Return where the device stands in the middle of a page, of which no digests are made."""
-        return Bookmark(moment) if moment > self._old else self._before
+    def _bookmark_at(self, page: DataPage, moment: int) -> Bookmark | None:
+        """Return where the device stands in the middle of a page; called only if a state is written there."""
+        if moment <= self._old:
+            return self._before
+        self._overlap.note(self._new_contents(page, moment))
+        return Bookmark(moment, overlap=self._overlap.as_state(moment))
 
 
 class ReadingsV5Stream(FleetStream[Account]):

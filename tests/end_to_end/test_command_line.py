@@ -14,6 +14,7 @@ import pytest
 from tap_zentra.emulator import Device, Emulator, Fault
 from tap_zentra.settings import SCHEMA
 from tap_zentra.v4.readings import READINGS, READINGS_KEY
+from tap_zentra.v5.readings import READINGS_V5, READINGS_V5_KEY
 from tests.support import TAP, Tap, bookmarks, by_key, held
 
 Emulate = Callable[..., Emulator]
@@ -37,6 +38,19 @@ def test_discover_needs_no_settings(tmp_path: Path) -> None:
     assert stream["replication_key"] == "mrid"
     assert stream["key_properties"] == list(READINGS_KEY)
     assert stream["schema"]["properties"].keys() == READINGS["properties"].keys()
+
+
+def test_discover_shows_the_stream_of_the_service_that_is_chosen(tmp_path: Path) -> None:
+    """With `api_version` v5 it is `readings_v5`, without a key as well."""
+    done = run(tmp_path, "--discover", config={"api_version": "v5"})
+
+    assert done.returncode == 0, done.stderr
+    (stream,) = json.loads(done.stdout)["streams"]
+    assert stream["tap_stream_id"] == "readings_v5"
+    assert stream["replication_key"] == "timestamp_utc"
+    assert stream["key_properties"] == list(READINGS_V5_KEY)
+    assert stream["schema"]["properties"].keys() == READINGS_V5["properties"].keys()
+    assert stream["schema"]["required"] == READINGS_V5["required"]
 
 
 def test_about_describes_every_setting(tmp_path: Path) -> None:

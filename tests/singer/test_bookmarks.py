@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from typing import Any
 
 import pytest
@@ -327,6 +328,18 @@ def _of_moments(**values: object) -> Bookmarks:
 def test_a_moment_is_read_in_all_forms_that_a_person_may_write(stored: str, moment: int) -> None:
     """In UTC where it names no zone; to the whole second, or the next sync would miss the rest of it."""
     assert _of_moments(a=stored).get("A") == Bookmark(moment)
+
+
+def test_a_moment_without_a_zone_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it stands."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "America/New_York")
+        time.tzset()
+        try:
+            assert _of_moments(a="2026-01-31 12:00:00").get("a") == Bookmark(NOON)
+        finally:
+            elsewhere.undo()
+            time.tzset()
 
 
 @pytest.mark.parametrize(
