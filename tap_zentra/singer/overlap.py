@@ -164,10 +164,10 @@ def _between(positions: Sequence[int], first: int, last: int) -> Sequence[int]:
 
 def _groups(first: int, bookmark: int, largest: int) -> Iterator[tuple[int, int]]:
     """Yield the first and the last position of each group, from the bookmark down to `first`."""
-    last = bookmark
-    for size in itertools.chain((1,), (2**n for n in itertools.count())):
-        if last < first:
-            return
-        low = max(first, last + 1 - min(size, largest))
+    last, size, sum_of_sizes = bookmark, 1, 0
+    while last >= first:
+        low = max(first, last + 1 - size)
         yield low, last
         last = low - 1
+        sum_of_sizes += size
+        size = min(sum_of_sizes, largest)  # 1, 1, 2, 4, 8, …

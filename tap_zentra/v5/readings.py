@@ -179,6 +179,7 @@ class ReadingsReader:
         self._end = self._now if settings.end_date is None else min(settings.end_date, self._now)
         self._before = bookmark or Bookmark(None)
         self._old = -1 if self._before.value is None else self._before.value
+        self._standing = None if self._before.value is None else self._before
         self._reach = int(settings.lookback_days * DAY)
         self._overlap = Overlap(
             self._before.value,
@@ -249,7 +250,7 @@ class ReadingsReader:
         if self._newest is not None:
             self._first = self._newest + 1
         warning = f"{error}; going on by time instead of by next_token"
-        return WholePage(records=lambda: iter(()), bookmark=self._bookmark(), warning=warning)
+        return WholePage(records=lambda: iter(()), bookmark=self._standing, warning=warning)
 
     def _start(self) -> int | None:
         """Return the first moment that is wanted; None: the device's first reading."""
@@ -267,6 +268,8 @@ class ReadingsReader:
         new = [moment for moment in kept if moment > self._old]
         before = [record for moment, record in self._held if moment in changed]
         self._hold(page, kept)
+        if kept or self.done:  # else it is where it was, and digests take time
+            self._standing = self._bookmark()
         latest = latest_moment(self._now)
         ahead = [moment for moment in (self._last_listed(), *page.moments[-1:]) if moment > latest]
         return MonthOfReadings(
@@ -276,7 +279,7 @@ class ReadingsReader:
             wanted={*new, *changed.intersection(kept)},
             records=functools.partial(reading_records, device_sn=self._device_sn, device_name=page.device_name),
             bookmark_at=functools.partial(self._bookmark_at, page),
-            bookmark=self._bookmark(),
+            bookmark=self._standing,
             positions=(new[0], new[-1]) if new else None,
             moments=kept,
             ahead=max(ahead, default=None),
