@@ -90,24 +90,24 @@ READINGS_V5_KEY = ("device_sn", "timestamp_utc", "port_number", "sensor_name", "
 """So many columns that no value can overwrite another: API v5 has no record number."""
 
 ERROR_DESCRIPTIONS = {
-    128: "calibration problem",
-    129: "excitation under-voltage",
-    130: "temporarily out of range",
-    131: "sensor type not supported",
-    132: "communication error",
-    133: "sensor reporting an error",
-    134: "no response",
-    136: "outside expected range",
-    137: "invalid value",
-    138: "alpha too low",
-    139: "radiance too low",
-    140: "exceeds limits",
-    141: "calculation error",
-    142: "exceeds model limits",
-    143: "no data for the requested time or measurement",
-    235: "erased flash",
+    128: "Sensor calibration problem",
+    129: "Excitation under-voltage",
+    130: "Value temporarily out of range",
+    131: "Sensor type not supported",
+    132: "Sensor communication error",
+    133: "Sensor reporting an error",
+    134: "No response from sensor",
+    136: "Value outside expected range",
+    137: "Invalid value",
+    138: "Alpha value too low",
+    139: "Radiance value(s) too low",
+    140: "Calculation exceeds limits",
+    141: "Calculation error",
+    142: "Value exceeds model limits",
+    143: "No data available for the requested time/measurement",
+    235: "Erased flash memory",
 }
-"""What the codes mean (METER's own client)."""
+"""What the codes mean, in the words of METER's own client (zentracloud 0.1.4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
