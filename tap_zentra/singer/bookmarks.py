@@ -143,8 +143,10 @@ class Bookmarks:
         """Return the position that the state's text or number is; None: it is none."""
         if not self._of_moments:
             return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else None
+        if not isinstance(given, str):  # some numbers would pass for dates
+            return None
         try:
-            moment = datetime.fromisoformat(str(given))
+            moment = datetime.fromisoformat(given)
             return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
         except (ValueError, OverflowError):
             return None

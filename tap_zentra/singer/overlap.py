@@ -69,10 +69,17 @@ class Overlap:
         """Return whether a position was read by an earlier sync."""
         return position <= self._bookmark
 
-    def note(self, contents: Mapping[int, bytes]) -> None:
-        """Take note of what records hold: position -> content."""
+    def note(self, contents: Mapping[int, bytes], read_from: int | None = None) -> None:
+        """Take note of what records hold: position -> content.
+
+        Args:
+            contents: Of records that were read.
+            read_from: From where on all was read, of which there may be nothing yet; None: from the first record on,
+                or, where there are digests, from where it was read again.
+        """
         if contents and self._first_read is None:
-            self._first_read = min(contents)
+            known = read_from if self._state is None else self.start
+            self._first_read = min(contents) if known is None else known
         self._contents.update(contents)
 
     def is_open(self, position: int) -> bool:

@@ -170,7 +170,8 @@ class ReadingsReader:
     def _page(self, series: Sequence[Series], kept: Mapping[int, int], step: Step) -> WholePage:
         """Return what a page brings: its new records, and those of the records read again that have changed."""
         overlap = self._overlap
-        overlap.note(self._contents(series, kept))
+        first_read = min(kept, default=None) if overlap.start is None else None
+        overlap.note(self._contents(series, kept), read_from=first_read)
         changed = overlap.settle(self._paginator.position)
         new = {mrid: moment for mrid, moment in kept.items() if not overlap.is_old(mrid)}
         records = functools.partial(

@@ -15,13 +15,12 @@ import msgspec
 from singer_sdk import typing as th
 
 from tap_zentra.bodies import NO_PORT, clean_units, comparable
-from tap_zentra.calls.errors import DeviceFailedError, TransientError
 from tap_zentra.settings import same_device
 from tap_zentra.singer import overlap
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.moments import DAY, iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
-from tap_zentra.singer.pages import RECORDS_AT_ONCE, Page, Part
+from tap_zentra.singer.pages import RECORDS_AT_ONCE, Page, Part, WholePage
 from tap_zentra.singer.stream import FleetStream
 from tap_zentra.v5.account import Account
 from tap_zentra.v5.api import PageTokenRefusedError
@@ -107,7 +106,7 @@ ERROR_DESCRIPTIONS = {
     143: "No data available for the requested time/measurement",
     235: "Erased flash memory",
 }
-"""What the codes mean, in the words of METER's own client (zentracloud 0.1.4)."""
+"""What the codes mean, in METER's words (its own client, `zentracloud` 0.1.4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +189,7 @@ class ReadingsReader:
         start = self._start()
         self._first = 0 if start is None else start
         self._newest: int | None = None
+        self._token_error: PageTokenRefusedError | None = None
         self._paginator = MonthPaginator(start=start, end=self._end)
         self._held: list[tuple[int, dict[str, Any]]] = []
 
@@ -206,27 +206,27 @@ class ReadingsReader:
     def call(self, call: Call) -> bytes | bytearray:
         """Fetch the next page; on a worker thread.
 
-        Raises:
-            TransientError: The service does not take the page's token, so that the way goes on by time.
-            DeviceFailedError: Nor does it bring anything by time.
+        Returns:
+            The body; nothing where the service did not take the page's token.
         """
+        self._token_error = None
         try:
             return self._api.get_data(self._device_sn, self._paginator.request, call, units=self._settings.units)
         except PageTokenRefusedError as error:
-            if not self._paginator.go_on_by_time():
-                raise DeviceFailedError(f"{error}; asking by time instead of by next_token did not help") from None
-            if self._newest is not None:
-                self._first = self._newest + 1
-            raise TransientError(f"{error}; going on by time instead of by next_token") from None
+            self._token_error = error
+            return b""
 
-    def take(self, body: bytes | bytearray) -> MonthOfReadings:
+    def take(self, body: bytes | bytearray) -> Page:
         """Decode and check a response, and go on to the next page; on the main thread.
 
         Raises:
             NotJSONError: The response is cut off, or a page for people.
             UnexpectedBodyError: It is not what the service sends.
             NoProgressError: It would make the reader go in circles.
+            PageTokenRefusedError: Neither the page's token nor a time brings the rest.
         """
+        if self._token_error is not None:
+            return self._go_on_by_time(self._token_error)
         page = decode_page(body)
         require_page_of(page, self._device_sn)
         kept = [moment for moment in page.moments if self._first <= moment <= self._end]
@@ -235,8 +235,21 @@ class ReadingsReader:
         self._paginator.advance(newest, None if is_past_the_end else page.next_token)
         if newest is not None:
             self._newest = newest if self._newest is None else max(newest, self._newest)
-            self._overlap.note(self._contents(page, newest))
+            self._overlap.note(self._contents(page, newest), read_from=self._first)
         return self._page(page, kept)
+
+    def _go_on_by_time(self, error: PageTokenRefusedError) -> Page:
+        """Ask by time for what a token stood for; it is no fault, so nothing is put off for it.
+
+        Raises:
+            PageTokenRefusedError: That has been tried.
+        """
+        if not self._paginator.go_on_by_time():
+            raise PageTokenRefusedError(f"{error}; asking by time instead of by next_token did not help")
+        if self._newest is not None:
+            self._first = self._newest + 1
+        warning = f"{error}; going on by time instead of by next_token"
+        return WholePage(records=lambda: iter(()), bookmark=self._bookmark(), warning=warning)
 
     def _start(self) -> int | None:
         """Return the first moment that is wanted; None: the device's first reading."""
@@ -330,6 +343,8 @@ class ReadingsV5Stream(FleetStream[Account]):
         devices = account.device_list
         devices.read(self.logger, self.add_fleet)
         named = account.settings.device_sns
+        if self.token_error is not None:
+            return []  # each device would be asked with a key that was refused just now
         if devices.failure is not None:
             return self._without_list(devices.failure)
         listed = [device.device_id for device in devices]
@@ -393,35 +408,55 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
         device_sn: The device's serial number, as the user gave it.
         device_name: What its owner calls it.
     """
-    places: Counter[tuple[int, str, str]] = Counter()
-    records = []
-    for row in rows:
-        port = NO_PORT if row.port_num is None else row.port_num
-        sensor = row.sensor_name or ""
-        place = (port, sensor, row.measurement)
+    return [
+        {
+            "device_sn": device_sn,
+            "timestamp_utc": _iso(row.timestamp),
+            "port_number": port,
+            "sensor_name": sensor,
+            "measurement": row.measurement,
+            "sub_sensor_index": index,
+            "value": row.value,
+            "units": spelled_units(row.unit),
+            "error_code": row.error_code,
+            "error_flag": None if row.error_code is None else row.error_code != 0,
+            "error_description": ERROR_DESCRIPTIONS.get(row.error_code or 0),
+            "local_datetime": row.datetime or None,
+            "device_name": device_name or None,
+            "extra": _extra(row),
+        }
+        for row, (port, sensor, _), index in _told_apart(rows)
+    ]
+
+
+def _told_apart(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[int, str, str], int]]:
+    """Yield each row of a moment with its port, sensor and measurement, and the index that no other row has there.
+
+    That is the position, which may not be unique, as nothing of it is documented; then, and for a row without one, it
+    is the lowest index that is free.
+    """
+    placed = [
+        (row, (NO_PORT if row.port_num is None else row.port_num, row.sensor_name or "", row.measurement))
+        for row in rows
+    ]
+    taken: set[tuple[tuple[int, str, str], int]] = set()
+    indices: list[int | None] = []
+    for row, place in placed:
         index = row.index
+        if index is not None and (place, index) not in taken:
+            taken.add((place, index))
+        else:
+            index = None
+        indices.append(index)
+    next_index: Counter[tuple[int, str, str]] = Counter()
+    for (row, place), known in zip(placed, indices, strict=True):
+        index = known
         if index is None:
-            index = places[place]
-            places[place] += 1
-        records.append(
-            {
-                "device_sn": device_sn,
-                "timestamp_utc": _iso(row.timestamp),
-                "port_number": port,
-                "sensor_name": sensor,
-                "measurement": row.measurement,
-                "sub_sensor_index": index,
-                "value": row.value,
-                "units": spelled_units(row.unit),
-                "error_code": row.error_code,
-                "error_flag": None if row.error_code is None else row.error_code != 0,
-                "error_description": ERROR_DESCRIPTIONS.get(row.error_code or 0),
-                "local_datetime": row.datetime or None,
-                "device_name": device_name or None,
-                "extra": _extra(row),
-            }
-        )
-    return records
+            index = next_index[place]
+            while (place, index) in taken:
+                index += 1
+            next_index[place] = index + 1
+        yield row, place, index
 
 
 def moment_content(rows: Iterable[Row]) -> bytes:

@@ -235,10 +235,13 @@ def decode_page(body: bytes | bytearray) -> DataPage:
     if b"NaN" in body or b"Infinity" in body:
         body = _NO_NUMBER.sub(rb"\1null", body)
     try:
-        return DataPage(_BODY.decode(body))
+        decoded = _BODY.decode(body)
+        if bytes(memoryview(decoded.values)[:1]) == b"[":
+            return DataPage(decoded)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # A letter that is none, another word that is not JSON, or a fault: the slow way tells them apart.
-        plain = _convert(decode_leniently(body), _PlainBody)
+        pass
+    # A letter that is none, another word that is not JSON, or a fault: the slow way tells them apart.
+    plain = _convert(decode_leniently(body), _PlainBody)
     return DataPage(_Body(plain.metadata, msgspec.Raw(msgspec.json.encode(plain.values)), plain.pagination))
 
 

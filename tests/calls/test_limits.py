@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_zentra.calls.limits import LEAST_MARGIN, CallLimits, Gcra, Limit, SlidingWindow
+from tap_zentra.calls.limits import LEAST_MARGIN, CallLimits, Gcra, Limit, NoLimit, SlidingWindow
 from tap_zentra.v4.api import call_limits
 
 
@@ -356,3 +356,39 @@ def test_calls_at_the_moments_a_burst_allows_are_never_refused(
 
         assert now >= theoretical_arrival - (burst - 1) * period
         theoretical_arrival = max(now, theoretical_arrival) + period
+
+
+# No limit
+
+
+def test_an_account_without_a_limit_never_waits_unless_it_is_locked() -> None:
+    """Nobody counts its calls; a lock-out of the account holds all the same, and ends."""
+    limit = NoLimit()
+    for moment in (0, 0, 5):
+        limit.count(moment)
+    limit.recount(5, 7)
+    assert limit.free_at() == -math.inf
+
+    limit.lock(60)
+    limit.lock(30)
+
+    assert (limit.free_at(), limit.locked_until) == (60, 60)
+
+
+def test_calls_of_an_account_without_a_limit_take_as_long_as_its_devices_do() -> None:
+    """They do not add up."""
+    limits = CallLimits(NoLimit(), lambda: Gcra(burst=5, period=60))
+
+    assert NoLimit().seconds_for(10**9) == 0
+    assert limits.seconds_for([6, 7, 5] * 1000) == pytest.approx(2 * 60.6)
+    assert limits.seconds_for([6, math.inf]) == math.inf
+
+
+def test_a_locked_account_without_a_limit_holds_all_its_devices() -> None:
+    """Whichever were free."""
+    limits = CallLimits(NoLimit(), lambda: Gcra(burst=5, period=60))
+    assert limits.take("z6-1", 0)
+    limits.lock_account(60)
+
+    assert (limits.take("z6-2", 59), limits.account_free_at(), limits.account_locked_until()) == (False, 60, 60)
+    assert limits.take("z6-2", 60)

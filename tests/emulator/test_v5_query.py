@@ -40,6 +40,7 @@ def test_a_datetime_is_iso_8601(text: str) -> None:
         ({}, None, None),
         ({"start_datetime": "", "window": ""}, None, None),
         ({"start_timestamp": "1767225600", "end_timestamp": "1767225601"}, NEW_YEAR, NEW_YEAR + 1),
+        ({"start_timestamp": "1767225600", "end_timestamp": "1767225600"}, NEW_YEAR, NEW_YEAR),
         ({"window": "90m"}, NOW - 5400, NOW),
         ({"window": "24h"}, NOW - 86_400, NOW),
         ({"window": "365d"}, NOW - 365 * 86_400, NOW),

@@ -298,3 +298,84 @@ def test_a_state_of_neither_shape_is_refused(given: object, fault: str) -> None:
         f"the state is not one of this tap: {fault}; "
         "hand over the state of an earlier run, such as `meltano state get` prints it, or none to begin anew"
     )
+
+
+# Bookmarks that are moments
+
+NOON = 1_769_860_800
+"""2026-01-31T12:00:00Z."""
+
+
+def _of_moments(**values: object) -> Bookmarks:
+    partitions = [_partition(device_sn, value) for device_sn, value in values.items()]
+    return Bookmarks({"partitions": partitions}, replication_key="timestamp_utc", of_moments=True)
+
+
+@pytest.mark.parametrize(
+    ("stored", "moment"),
+    [
+        ("2026-01-31T12:00:00+00:00", NOON),
+        ("2026-01-31T12:00:00Z", NOON),
+        ("2026-01-31 12:00:00", NOON),
+        ("2026-01-31T13:00:00+01:00", NOON),
+        ("2026-01-31T12:00:00.999999+00:00", NOON),
+        ("2026-01-31", NOON - 43_200),
+        ("1970-01-01T00:00:00+00:00", 0),
+        ("1969-12-31T00:00:00+00:00", 0),
+    ],
+)
+def test_a_moment_is_read_in_all_forms_that_a_person_may_write(stored: str, moment: int) -> None:
+    """In UTC where it names no zone; to the whole second, or the next sync would miss the rest of it."""
+    assert _of_moments(a=stored).get("A") == Bookmark(moment)
+
+
+@pytest.mark.parametrize(
+    "stored", [5, 112_799, NOON, 20_260_131, 1_712_010_100_000, 5.0, True, [], {}, "", "yesterday", "112799", "2026"]
+)
+def test_a_bookmark_that_is_no_moment_is_refused(stored: object) -> None:
+    """With the device's name and what it should be; an mrid, or seconds, is taken for no date."""
+    with pytest.raises(StateError, match=r"bookmark of a should be a moment such as 2026-01-31T12:00:00\+00:00, not "):
+        _of_moments(a=stored)
+
+
+def test_a_moment_is_written_as_iso_8601_in_utc() -> None:
+    """As the records have it, so that other programs can compare them."""
+    stream_state: dict[str, Any] = {}
+    bookmarks = Bookmarks(stream_state, replication_key="timestamp_utc", of_moments=True)
+    bookmarks.set("z6-1", Bookmark(NOON, asked=NOON + 5), newest=NOON)
+    bookmarks.set("z6-2", Bookmark(None))
+
+    assert stream_state == {
+        "partitions": [
+            {
+                "context": {"device_sn": "z6-1"},
+                "replication_key": "timestamp_utc",
+                "replication_key_value": "2026-01-31T12:00:00+00:00",
+                "asked": NOON + 5,
+            },
+            {"context": {"device_sn": "z6-2"}, "replication_key": "timestamp_utc", "replication_key_value": None},
+        ]
+    }
+    assert bookmarks.get("z6-1") == Bookmark(NOON, asked=NOON + 5)
+
+
+def test_a_bookmark_within_a_page_forgets_what_the_one_before_it_knew() -> None:
+    """When the device was asked, and what it held, is true of the bookmark beside which it stands."""
+    bookmarks = _of_moments()
+    bookmarks.set("z6-1", Bookmark(NOON, overlap={"from": 5, "digests": []}, asked=NOON))
+    bookmarks.set("z6-1", Bookmark(NOON + 1))
+
+    assert bookmarks.get("z6-1") == Bookmark(NOON + 1)
+
+
+def test_the_newest_reading_is_where_a_bookmark_of_moments_stands() -> None:
+    """So nothing is kept beside the partitions, and nothing there is looked at."""
+    stream_state = {"partitions": [_partition("z6-1", "2026-01-31T12:00:00Z")], "newest_readings": {"z6-1": 5}}
+    bookmarks = Bookmarks(stream_state, replication_key="timestamp_utc", of_moments=True)
+
+    assert (bookmarks.newest("Z6-1", until=NOW), bookmarks.newest("z6-2", until=NOW)) == (NOON, None)
+
+
+def test_the_devices_with_a_bookmark_are_known() -> None:
+    """As they are spelled there, in that order."""
+    assert _of_moments(b="2026-01-31", A=None).device_sns == ["b", "A"]

@@ -66,6 +66,56 @@ def test_no_group_is_larger_than_the_largest() -> None:
     assert len(_changed(state, 5000, 4000, _contents(1001, 5000, m1500=b"late"))) <= LARGEST_GROUP
 
 
+@pytest.mark.parametrize(("position", "group"), [(5000, 1), (4000, 512), (3000, 1024), (1500, 928)])
+def test_a_stream_may_have_larger_groups(position: int, group: int) -> None:
+    """Moments are many, and few of them have a reading."""
+    contents = _contents(1, 5000)
+    overlap = Overlap(None, reach=4000, largest_group=1024)
+    overlap.note(contents)
+    state = overlap.as_state(5000)
+    assert state is not None
+    assert len(state["digests"]) == 14
+
+    again = Overlap(5000, reach=4000, state=state, largest_group=1024)
+    again.note({**contents, position: b"late"})
+
+    changed = again.settle(5001)
+    assert position in changed
+    assert len(changed) == group
+
+
+def test_digests_of_other_groups_are_none() -> None:
+    """Whoever changes the size of groups begins anew, and writes nothing again for it."""
+    state = _after(_contents(1, 5000), 5000, 4000)
+    overlap = Overlap(5000, reach=4000, state=state, largest_group=1024)
+    overlap.note(_contents(1001, 5000, m1500=b"late"))
+
+    assert overlap.settle(5001) == set()
+
+
+@pytest.mark.parametrize(("read_from", "beginning"), [(None, 250), (0, 101), (120, 120)])
+def test_digests_begin_where_all_was_read_from(read_from: int | None, beginning: int) -> None:
+    """There need be nothing there yet, so that what comes later is found; without that, at the first record."""
+    overlap = Overlap(None, reach=200)
+    overlap.note(_contents(250, 300), read_from)
+    state = overlap.as_state(300)
+
+    assert state is not None
+    assert state["from"] == beginning
+    assert _changed(state, 300, 200, _contents(beginning, 300)) >= set(range(beginning, 250))
+
+
+def test_an_idle_sync_does_not_shorten_the_look_back() -> None:
+    """Where nothing was at its beginning, something may come still."""
+    first = Overlap(None, reach=200)
+    first.note(_contents(250, 300), 0)
+    overlap = Overlap(300, reach=200, state=first.as_state(300))
+    overlap.note(_contents(250, 300))
+    overlap.settle(301)
+
+    assert overlap.as_state(300) == first.as_state(300)
+
+
 @pytest.mark.parametrize("mrid", [101, 250, 300])
 def test_a_record_that_comes_late_or_goes_is_a_change(mrid: int) -> None:
     """Not only values may differ: a record that was not there, or is not there any more, does too."""

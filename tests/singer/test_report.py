@@ -58,7 +58,11 @@ class _Told:
     """A report on some devices, its clock, and the lines that it wrote."""
 
     def __init__(
-        self, caplog: pytest.LogCaptureFixture, *devices: DeviceProgress, settings: Settings | None = None
+        self,
+        caplog: pytest.LogCaptureFixture,
+        *devices: DeviceProgress,
+        settings: Settings | None = None,
+        by_mrid: bool = True,
     ) -> None:
         self.now = 1000.0
         self._caplog = caplog
@@ -69,7 +73,7 @@ class _Told:
             logging.getLogger("tap-zentra"),
             limits=call_limits(user_limit=60, device_limit=1, window=60),
             settings=settings or _settings(),
-            by_mrid=True,
+            by_mrid=by_mrid,
             clock=lambda: self.now,
             now=lambda: datetime.fromtimestamp(NOON + 900, tz=UTC),
         )
@@ -257,6 +261,22 @@ def test_the_summary_has_one_line_for_programs(caplog: pytest.LogCaptureFixture)
         ],
         "totals": {"devices": 2, "current": 1, "failed": 1, "readings": 216, "calls": 7, "seconds": 90.0},
     }
+
+
+def test_a_stream_that_is_read_by_time_tells_moments(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the others tell mrids."""
+    told = _Told(
+        caplog,
+        _device("z6-1", Phase.DONE, readings=9, positions=(NOON - 3600, NOON), newest=NOON),
+        _device("z6-2", Phase.DONE, newest=NOON),
+        by_mrid=False,
+    )
+    told.report.summary()
+
+    assert "new readings (UTC)" in told.lines[0]
+    assert "mrid" not in " ".join(told.lines)
+    assert "2026-01-31 11:00:00 to 2026-01-31 12:00:00" in told.lines[1]
+    assert "nothing new" in told.lines[2]
 
 
 def test_nothing_new_and_could_not_ask_never_look_alike(caplog: pytest.LogCaptureFixture) -> None:

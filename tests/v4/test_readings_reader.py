@@ -228,6 +228,18 @@ def test_what_a_value_means_is_a_part_of_it(changed: dict[str, Any]) -> None:
     assert len(list(_sync({"Battery": [_values(17, **changed)]}, first.bookmark).records())) == 1
 
 
+def test_mrids_that_come_late_at_the_beginning_of_the_look_back_arrive() -> None:
+    """Holes there are a part of it: idle syncs must not shorten it to the first record that is there."""
+    before = (*range(1, 11), *range(21, 31))
+    stood = _sync({"Battery": [_values(*before, mrids=before)]}, None, mrid_lookback=15).bookmark
+    for _ in range(3):
+        stood = _sync({"Battery": [_values(*before[10:], mrids=before[10:])]}, stood, mrid_lookback=15).bookmark
+    late = range(16, 31)
+    page = _sync({"Battery": [_values(*late, mrids=late)]}, stood, mrid_lookback=15)
+
+    assert [record["mrid"] for record in page.records()][:5] == [16, 17, 18, 19, 20]
+
+
 def test_new_records_come_in_the_same_call_as_those_that_are_read_again() -> None:
     """One page has room for both, and only what is new or changed is written."""
     first = _sync({"Battery": [_values(1, 2, 3)]}, None)
