@@ -18,7 +18,7 @@ from tap_zentra.v4.readings import READINGS_KEY
 from tools.environment import environment_without
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 TAP = Path(sys.executable).with_name("tap-zentra")
 TOKEN = "secret-0123456789abcdef0123456789abcdef"
@@ -106,11 +106,11 @@ def bookmarks(state: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def by_key(records: Iterable[dict[str, Any]]) -> Rows:
+def by_key(records: Iterable[dict[str, Any]], columns: Sequence[str] = READINGS_KEY) -> Rows:
     """Index records by their key; two of the same key fail the test."""
     rows: Rows = {}
     for record in records:
-        key = tuple(record[column] for column in READINGS_KEY)
+        key = tuple(record[column] for column in columns)
         assert key not in rows
         rows[key] = record
     return rows

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tap_zentra.settings import SCHEMA
+from tap_zentra.settings import BELONGS_TO_CLASSIC, SCHEMA
 from tap_zentra.tap import BATCH_FORMATS
 from tap_zentra.v4.readings import READINGS, READINGS_KEY
+from tap_zentra.v5.readings import READINGS_V5, READINGS_V5_KEY
 
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -38,15 +39,35 @@ def test_the_readme_describes_every_setting() -> None:
     assert between("settings") == rows
 
 
-def test_the_readme_describes_every_column() -> None:
-    """The README's table of columns is the schema's own names, types and descriptions, the key in bold."""
+@pytest.mark.parametrize(
+    ("marker", "schema", "key"),
+    [("columns", READINGS, READINGS_KEY), ("columns-v5", READINGS_V5, READINGS_V5_KEY)],
+    ids=["readings", "readings_v5"],
+)
+def test_the_readme_describes_every_column(marker: str, schema: dict[str, Any], key: tuple[str, ...]) -> None:
+    """The README's tables of columns are the schemas' own names, types and descriptions, the key in bold."""
     rows = ["| column | type | |", "|---|---|---|"]
-    for name, column in READINGS["properties"].items():
-        shown = f"**`{name}`**" if name in READINGS_KEY else f"`{name}`"
+    for name, column in schema["properties"].items():
+        shown = f"**`{name}`**" if name in key else f"`{name}`"
         kinds = [column.get("format", kind) if kind == "string" else kind for kind in column["type"]]
         rows.append(f"| {shown} | {' or '.join(kinds)} | {column['description']} |")
 
-    assert between("columns") == rows
+    assert between(marker) == rows
+
+
+def test_the_readme_names_the_settings_that_v5_does_not_have() -> None:
+    """Whoever is moved to ZENTRA Cloud 2.0 reads which settings have to go."""
+    [named] = re.findall(r"Settings that v5 does not have \((.*?)\) must be left out", README, re.DOTALL)
+
+    assert tuple(re.findall(r"`(\w+)`", named)) == BELONGS_TO_CLASSIC
+
+
+def test_links_within_the_documents_lead_somewhere() -> None:
+    """A section that is linked to exists, in the README or beside it."""
+    for target, anchor in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", README):
+        text = (PROJECT / target).read_text(encoding="utf-8") if target else README
+        titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
 
 
 def meltano_settings() -> dict[str, dict[str, Any]]:

@@ -29,6 +29,14 @@ BODIES_BYTES = 128 * 2**20
 """Of all bodies together: fourteen full pages. With 60 calls a minute more would be of use only if each response took
 longer than fourteen seconds."""
 
+MOVED = (
+    "; if the account was moved to ZENTRA Cloud 2.0 (app.zentracloud.io), set api_version to v5 and auth_token to its "
+    "key there"
+)
+"""Such an account gets nothing from this service any more; which of these statuses says so is not known."""
+
+MAY_BE_MOVED = (401, 403, 404)
+
 
 class Api:
     """Calls of one account at one server; may be used by many threads."""
@@ -97,10 +105,11 @@ class Api:
 
     def _error(self, response: Response) -> CallError:
         status, words = response.status_line, response.words
+        moved = MOVED if response.status in MAY_BE_MOVED else ""
         if response.status == UNAUTHORIZED:
             return TokenRefusedError(
                 f"the service refuses the token ({status}: {words}); check auth_token, and server: a token is valid on "
-                "one server only"
+                f"one server only{moved}"
             )
         if response.status == TOO_MANY_REQUESTS:
             return LockedOutError(
@@ -110,7 +119,7 @@ class Api:
             )
         return self._transport.general_error(response) or DeviceFailedError(
             f"the service refuses the call ({status}: {words}); check the serial number, the server, and that the "
-            "token's user may see the device"
+            f"token's user may see the device{moved}"
         )
 
 

@@ -15,9 +15,10 @@ def example(name: str, document: str = "README.md") -> str:
     return found[1]
 
 
-def column_types(warehouse: str) -> dict[str, str]:
-    """Return the type of each column in a warehouse, as docs/tables.md has it."""
-    lines = (REPOSITORY / "docs" / "tables.md").read_text(encoding="utf-8").splitlines()
-    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+def column_types(warehouse: str, stream: str = "readings") -> dict[str, str]:
+    """Return the type of each column of a stream's table in a warehouse, as docs/tables.md has it."""
+    text = (REPOSITORY / "docs" / "tables.md").read_text(encoding="utf-8")
+    section = text.partition(f"\n## `{stream}`\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in section.splitlines() if line[:1] == "|"]
     place = rows[0].index(warehouse)
     return {row[0]: row[place] for row in rows[2:]}

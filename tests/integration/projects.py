@@ -55,6 +55,11 @@ class MeltanoProject:
         emulator.let_window_pass()
         return self.meltano(*arguments, **{**emulator.environment, **variables})
 
+    def sync_v5(self, emulator: Emulator, *arguments: str, **variables: str) -> Outcome:
+        """Run Meltano to its end with an emulator's v5 in the service's place, likewise."""
+        emulator.let_window_pass()
+        return self.meltano(*arguments, **{**emulator.environment_v5, **variables})
+
     def bash(self, script: str, *arguments: str, **variables: str) -> Outcome:
         """Run a script as a CI's runner does: it ends at the first command that fails, also within a pipe."""
         done = subprocess.run(

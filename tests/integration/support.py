@@ -13,6 +13,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from tap_zentra.v4.readings import READINGS_KEY
+from tap_zentra.v5.readings import READINGS_V5_KEY
 from tests.support import PATIENCE, TAP, by_key, environment, held
 from tools.loaders.project import postgres_config
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from tools.postgres.server import Warehouse
 
 State = dict[str, Any]
+KEYS = {"readings": READINGS_KEY, "readings_v5": READINGS_V5_KEY}
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,14 @@ class Postgres:
         schema: Where the target makes its table.
         target: The program.
         folder: For configuration and logs.
+        stream: Whose table is looked at.
     """
 
     warehouse: Warehouse
     schema: str
     target: Path
     folder: Path
+    stream: str = "readings"
 
     @contextmanager
     def loading(
@@ -153,7 +158,26 @@ class Postgres:
     @property
     def table(self) -> sql.Identifier:
         """The table of the readings."""
-        return sql.Identifier(self.schema, "readings")
+        return sql.Identifier(self.schema, self.stream)
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The type of each of its columns."""
+        query = (
+            "select column_name, data_type from information_schema.columns where (table_schema, table_name) = (%s, %s)"
+        )
+        return {row["column_name"]: row["data_type"] for row in self.query(query, self.schema, self.stream)}
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns of its key."""
+        rows = self.query(
+            "select attname from pg_index, unnest(indkey) with ordinality as part(number, place), pg_attribute "
+            "where indrelid = %s::regclass and indisprimary and attrelid = indrelid and attnum = part.number "
+            "order by place",
+            f"{self.schema}.{self.stream}",
+        )
+        return tuple(row["attname"] for row in rows)
 
     @contextmanager
     def connect(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
@@ -179,7 +203,8 @@ class Postgres:
     def rows(self) -> Rows:
         """Return the table's rows by key; a NUMERIC is the float that the tap sent, its last digit included."""
         rows = self.query("select * from {}")
-        return by_key([row | {"value": None if row["value"] is None else float(row["value"])} for row in rows])
+        floats = [row | {"value": None if row["value"] is None else float(row["value"])} for row in rows]
+        return by_key(floats, KEYS[self.stream])
 
     def _configure(self, more: Mapping[str, object]) -> None:
         config = {**postgres_config(self.warehouse, self.schema), **more}
@@ -193,6 +218,12 @@ def stored(emulator: Emulator, *device_sns: str) -> Rows:
     """Return the readings that an emulator holds, of some devices or of all, as PostgreSQL should give them back."""
     rows = held(emulator, *device_sns).values()
     return by_key([row | {"timestamp_utc": _moment(row["timestamp_utc"])} for row in rows])
+
+
+def stored_v5(emulator: Emulator) -> Rows:
+    """Return the same of v5."""
+    rows = [row | {"timestamp_utc": _moment(str(row["timestamp_utc"]))} for row in emulator.readings_v5()]
+    return by_key(rows, READINGS_V5_KEY)
 
 
 def _moment(text: str) -> datetime:

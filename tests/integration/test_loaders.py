@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.documents import example
 from tools.loaders.__main__ import FOOT, HEAD
-from tools.loaders.check import Messages, check
+from tools.loaders.check import STREAMS, Messages, check
 from tools.loaders.kinds import DUCKDB, Destination, destinations, duckdb_rows
 from tools.loaders.project import PROJECT
 from tools.loaders.runs import two_runs
@@ -33,10 +33,10 @@ BAD = "target-duckdb"
 NOT_HERE = () if sys.version_info < (3, 12) else ("pipelinewise-target-postgres",)
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Messages]:
-    """The tap's output: a backfill, and what is new after it."""
-    return two_runs(tmp_path_factory.mktemp("runs"))
+@pytest.fixture(scope="module", params=list(STREAMS))
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Messages]:
+    """The tap's output, of each stream: a backfill, and what is new after it."""
+    return two_runs(tmp_path_factory.mktemp("runs"), request.param)
 
 
 @pytest.fixture(scope="module")
@@ -72,38 +72,43 @@ def test_target_duckdb_loses_data(loaders: dict[str, Destination], runs: list[Me
     assert finding.exit_codes == (0, 0, 0)
 
 
-def test_the_table_names_every_loader_in_its_version(loaders: dict[str, Destination]) -> None:
+def test_the_table_names_every_loader_in_its_version_with_every_stream(loaders: dict[str, Destination]) -> None:
     """docs/loaders.md, which `python -m tools.loaders` writes, is about the versions that are tested."""
     table = (PROJECT / "docs" / "loaders.md").read_text(encoding="utf-8")
 
-    assert [name for name, loader in loaders.items() if f"| {name} | {loader.version} |" not in table] == []
+    wanted = [f"| {name} | {loader.version} | {stream} |" for name, loader in loaders.items() for stream in STREAMS]
+    assert [row for row in wanted if row not in table] == []
     assert table.startswith(HEAD)
     assert table.endswith(FOOT)
+
+
+EXAMPLES = {"readings": ("duckdb", "README.md"), "readings_v5": ("duckdb-v5", "docs/tables.md")}
+TYPES = {
+    "readings": {"mrid": "BIGINT", "value": "DOUBLE", "error_flag": "BOOLEAN"},
+    "readings_v5": {"error_code": "BIGINT", "value": "DOUBLE", "error_flag": "BOOLEAN"},
+}
 
 
 def test_duckdb_reads_the_files_of_target_jsonl(
     loaders: dict[str, Destination], runs: list[Messages], environments: Environments, tmp_path: Path
 ) -> None:
-    """The README's query finds every reading once, and `read_json` numbers, moments and booleans as such."""
+    """The documents' query finds every reading once, and `read_json` numbers, moments and booleans as such."""
+    stream = runs[0].stream
     output = tmp_path / "output"
     output.mkdir()
     check(loaders["target-jsonl"], runs, output)
     python = environments.programs(DUCKDB, "pytz") / "python"  # for moments with a zone
 
-    query = example("duckdb").rstrip().removesuffix(";")
+    query = example(*EXAMPLES[stream]).rstrip().removesuffix(";")
     totals = duckdb_rows(python, tmp_path, f"({query})")
-    [types] = duckdb_rows(
-        python,
-        tmp_path,
-        "(select typeof(any_value(mrid)) as mrid, typeof(any_value(timestamp_utc)) as timestamp_utc,"
-        " typeof(any_value(value)) as value, typeof(any_value(error_flag)) as error_flag"
-        " from read_json('output/readings.jsonl'))",
-    )
+    columns = ", ".join(f"typeof(any_value({name})) as {name}" for name in (*TYPES[stream], "timestamp_utc"))
+    found = f"(select {columns} from read_json('output/{stream}.jsonl'))"  # noqa: S608 - our own names
+    [types] = duckdb_rows(python, tmp_path, found)
 
     assert sum(row["readings"] for row in totals) == sum(len(messages.records) for messages in runs)
     # With its zone only in later versions.
     assert types.pop("timestamp_utc") in {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
-    assert types == {"mrid": "BIGINT", "value": "DOUBLE", "error_flag": "BOOLEAN"}
+    assert types == TYPES[stream]
 
 
 def test_the_output_keeps_to_the_singer_specification(runs: list[Messages], environments: Environments) -> None:

@@ -40,17 +40,8 @@ def test_the_table_is_what_an_analyst_expects(emulate: Emulate, postgres: Postgr
     """The types of docs/tables.md under the columns' names, and the key of six columns."""
     postgres.load(emulate(Device("z6-00001", records=1)))
 
-    columns = postgres.query(
-        "select column_name, data_type from information_schema.columns where table_schema = %s", postgres.schema
-    )
-    key = postgres.query(
-        "select attname from pg_index, unnest(indkey) with ordinality as part(number, place), pg_attribute "
-        "where indrelid = %s::regclass and indisprimary and attrelid = indrelid and attnum = part.number "
-        "order by place",
-        f"{postgres.schema}.readings",
-    )
-    assert {column["column_name"]: column["data_type"] for column in columns} == column_types("PostgreSQL")
-    assert tuple(column["attname"] for column in key) == READINGS_KEY
+    assert postgres.types == column_types("PostgreSQL")
+    assert postgres.key == READINGS_KEY
 
 
 def test_every_reading_is_in_the_table_and_the_next_load_brings_what_is_new(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_zentra.v4.readings import READINGS_KEY
 from tests.integration.documents import column_types
+from tests.integration.support import KEYS
 from tools.loaders.check import Messages, same_readings
 from tools.loaders.project import loader
 from tools.loaders.runs import two_runs
@@ -32,10 +32,10 @@ def programs(environments: Environments) -> Path:
     return environments.programs(loader("target-snowflake")["pip_url"], FAKESNOW)
 
 
-@pytest.fixture(scope="module")
-def backfill(tmp_path_factory: pytest.TempPathFactory) -> Messages:
-    """The tap's output for a small fleet."""
-    return two_runs(tmp_path_factory.mktemp("runs"))[0]
+@pytest.fixture(scope="module", params=list(KEYS))
+def backfill(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Messages:
+    """The tap's output for a small fleet, of each stream."""
+    return two_runs(tmp_path_factory.mktemp("runs"), request.param)[0]
 
 
 @pytest.fixture(scope="module")
@@ -74,18 +74,17 @@ def loaded(programs: Path, backfill: Messages, tmp_path_factory: pytest.TempPath
     return folder, done.stderr
 
 
-def test_the_table_is_what_an_analyst_expects(programs: Path, loaded: tuple[Path, str]) -> None:
+def test_the_table_is_what_an_analyst_expects(programs: Path, loaded: tuple[Path, str], backfill: Messages) -> None:
     """The target connects, makes the schema and the table, with the types of docs/tables.md, and its key."""
     folder, log = loaded
-    done = subprocess.run(
-        (programs / "python", READER, folder / "database"), capture_output=True, text=True, check=False
-    )
+    command = (programs / "python", READER, folder / "database", backfill.stream.upper())
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, log + done.stderr
     found = json.loads(done.stdout)
     types = {name.lower(): kind.replace("(16777216)", "") for name, kind in found["types"].items()}
-    assert types == column_types("Snowflake")
-    assert found["key"] == [name.upper() for name in READINGS_KEY]
+    assert types == column_types("Snowflake", backfill.stream)
+    assert found["key"] == [name.upper() for name in KEYS[backfill.stream]]
 
 
 def test_the_files_to_be_staged_hold_every_reading(loaded: tuple[Path, str], backfill: Messages) -> None:
@@ -94,15 +93,15 @@ def test_the_files_to_be_staged_hold_every_reading(loaded: tuple[Path, str], bac
     files = [gzip.decompress(path.read_bytes()) for path in sorted((folder / "batches").iterdir())]
     staged = [json.loads(line) for file in files for line in file.splitlines()]
 
-    assert same_readings(staged, backfill.records), log
+    assert same_readings(backfill.stream, staged, backfill.records), log
 
 
-def test_the_load_itself_is_where_fakesnow_ends(loaded: tuple[Path, str]) -> None:
+def test_the_load_itself_is_where_fakesnow_ends(loaded: tuple[Path, str], backfill: Messages) -> None:
     """The target gets as far as its stage; when this fails, fakesnow can do more, and so can these tests."""
     _, log = loaded
 
     assert "syntax error" in log
-    assert "@~/target-snowflake/readings-" in log
+    assert f"@~/target-snowflake/{backfill.stream}-" in log
 
 
 ACCOUNT = {
@@ -119,7 +118,13 @@ def test_a_real_account_holds_every_reading_after_two_loads(programs: Path, back
     """Stage, COPY and MERGE: each reading is there once, also when it is sent again; the schema is removed."""
     config: dict[str, Any] = ACCOUNT | {"default_target_schema": LIVE_SCHEMA, "add_record_metadata": False}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    query = (programs / "python", READER.with_name("snowflake_live.py"), tmp_path / "config.json", LIVE_SCHEMA)
+    query = (
+        programs / "python",
+        READER.with_name("snowflake_live.py"),
+        tmp_path / "config.json",
+        LIVE_SCHEMA,
+        backfill.stream,
+    )
     try:
         for _ in range(2):
             subprocess.run(
@@ -133,4 +138,4 @@ def test_a_real_account_holds_every_reading_after_two_loads(programs: Path, back
     finally:
         subprocess.run((*query, "drop"), check=True)
 
-    assert same_readings(json.loads(found), backfill.records)
+    assert same_readings(backfill.stream, json.loads(found), backfill.records)

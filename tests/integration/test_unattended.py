@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,7 +14,7 @@ import yaml
 
 from tap_zentra.emulator import Device, Emulator, Fault
 from tests.integration.projects import REPOSITORY, MeltanoProject, borrow_plugins, copy_repository
-from tests.integration.support import Postgres, stored
+from tests.integration.support import Postgres, stored, stored_v5
 from tests.support import HOUR, Run, held
 
 if TYPE_CHECKING:
@@ -139,6 +139,26 @@ def test_a_runner_that_forgets_everything_reads_only_what_is_new(
     assert _sent(emulator) - before == 3
     assert postgres.rows() == stored(emulator)
     assert emulator.token not in sync.log + summary
+
+
+def test_a_runner_reads_an_account_of_the_new_service(
+    emulate: Emulate, warehouse: Warehouse, postgres: Postgres, installed: Path, tmp_path: Path
+) -> None:
+    """With the variable TAP_ZENTRA_API_VERSION alone, all devices of the key are read; the summary has them."""
+    emulator = emulate(Device("z6-00001", records=20), Device("z6-00002", records=5))
+    v5 = emulator.environment_v5
+    chosen = {"TAP_ZENTRA_API_VERSION": v5.pop("TAP_ZENTRA_API_VERSION")}
+    secrets = {**warehouse.environment, "TAP_ZENTRA_AUTH_TOKEN": v5.pop("TAP_ZENTRA_AUTH_TOKEN")}
+    v5.pop("TAP_ZENTRA_DEVICE_SNS")
+    there = {**v5, "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
+    job = Job({**secrets, "MELTANO_STATE_BACKEND_URI": f"file://{tmp_path}/state"}, {**there, **chosen})
+
+    sync, summary = job.run(MeltanoProject(borrow_plugins(installed, postgres.folder / "project"), {}))
+
+    assert sync.exit_code == 0, sync.log
+    assert replace(postgres, stream="readings_v5").rows() == stored_v5(emulator)
+    assert "### readings_v5: 2 devices current, 0 failed" in summary
+    assert "| z6-00001 | current (silent) | 500 |" in summary
 
 
 def test_a_runner_remembers_in_postgresql(

@@ -146,6 +146,14 @@ def test_an_answer_becomes_an_error_of_a_kind(
     assert words in str(error)
 
 
+@pytest.mark.parametrize(("status", "advised"), [(401, True), (403, True), (404, True), (400, False)])
+def test_a_refusal_says_what_to_do_when_the_account_was_moved(service: Server, status: int, *, advised: bool) -> None:
+    """An account in ZENTRA Cloud 2.0 gets nothing from this service; its owner learns which settings to change."""
+    error = _refusal(service, Response(status, {"detail": "No."}))
+
+    assert ("set api_version to v5 and auth_token to its key" in str(error)) is advised
+
+
 def test_a_status_without_a_reason_is_a_status(service: Server) -> None:
     """HTTP/2 gateways send no reason phrase."""
     assert "(500: 'x')" in str(_refusal(service, Response(500, b"x", reason="")))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import psycopg
 
-from tap_zentra.emulator import Emulator, fleet
+from tap_zentra.emulator import Emulator
+from tools.demo.apis import APIS, GROWTH, RECORDS, SCHEMA
 from tools.demo.pipeline import TAP, TARGET, DemoError, Pipeline
 from tools.demo.tables import Load, aligned
 from tools.postgres.programs import WarehouseError
@@ -23,33 +24,19 @@ from tools.postgres.server import Warehouse
 if TYPE_CHECKING:
     from types import FrameType
 
+    from tools.demo.apis import Api
+
 PROJECT = Path(__file__).resolve().parents[2]
 
-# The last device has a profile probe: several sensors on one port.
-RECORDS = (20, 90, 160, 280, 420)
-GROWTH = {"z6-00001": 1, "z6-00002": 2, "z6-00005": 3}
-# Seconds instead of the service's 60, and smaller pages than the service's, so that a device needs several.
+# Seconds instead of the service's 60.
 WINDOW = 1.0
-PAGE_SIZE = 150
-
-LATEST = """
-    select distinct on (measurement, port_number, sub_sensor_index)
-           measurement, port_number, value, units, to_char(timestamp_utc, 'YYYY-MM-DD HH24:MI')
-    from zentra_demo.readings
-    where device_sn = %s
-    order by measurement, port_number, sub_sensor_index, mrid desc
-"""
-EXAMPLE = (
-    "select device_sn, timestamp_utc::date as day, round(avg(value), 3) as water_content "
-    "from zentra_demo.readings where measurement = 'Water Content' and port_number = 3 "
-    "group by device_sn, day order by device_sn, day"
-)
 
 
 @dataclass
 class Demo:
-    """A service and a database, with the pipeline between them."""
+    """A service and a database, with the pipeline between them, which reads one of the service's APIs."""
 
+    api: Api
     service: Emulator
     database: psycopg.Connection[tuple[Any, ...]]
     pipeline: Pipeline
@@ -79,47 +66,53 @@ class Demo:
     def look(self, device_sn: str) -> None:
         """Show how many rows there are, and the latest values of one device."""
         rows = sum(self._rows().values())
-        click.echo(f"The table zentra_demo.readings has {rows:,} rows. The latest values of {device_sn}:\n")
+        click.echo(f"The table {self.api.table} has {rows:,} rows. The latest values of {device_sn}:\n")
         header = ("measurement", "port", "value", "units", "time (UTC)")
-        click.echo(aligned(header, self.database.execute(LATEST, [device_sn]).fetchall()))
+        click.echo(aligned(header, self.database.execute(self.api.latest.encode(), [device_sn]).fetchall()))
 
     def _rows(self) -> dict[str, int]:
         """The rows of each device in the table."""
-        if self.database.execute("select to_regclass('zentra_demo.readings')").fetchone() == (None,):
+        if self.database.execute("select to_regclass(%s)", [self.api.table]).fetchone() == (None,):
             return {}
-        query = "select device_sn, count(*) from zentra_demo.readings group by device_sn"
-        return dict(self.database.execute(query).fetchall())
+        query = f"select device_sn, count(*) from {self.api.table} group by device_sn"  # noqa: S608 - our own name
+        return dict(self.database.execute(query.encode()).fetchall())
 
     def _values(self) -> dict[str, int]:
-        return Counter(str(reading["device_sn"]) for reading in self.service.readings())
+        return Counter(str(reading["device_sn"]) for reading in self.api.readings(self.service))
 
 
-def tell() -> None:
+def tell(api: Api) -> None:
     """Tell the story.
+
+    Args:
+        api: The one that the tap reads.
 
     Raises:
         DemoError: A load failed or is not complete.
         WarehouseError: The database does not work here.
     """
     _heading("A ZENTRA Cloud on this machine, with made-up data")
-    devices = fleet(len(RECORDS), RECORDS)
-    with Emulator(devices, window=WINDOW, latency=0.1) as service:
-        values = [len(device.series) for device in devices]
-        click.echo(
-            f"{len(devices)} devices with {min(RECORDS)} to {max(RECORDS)} records of "
-            f"{min(values)} to {max(values)} values each. "
-            f"One call to each device in {WINDOW:g} s (the real service: 60 s)."
-        )
+    with Emulator(api.devices(), window=WINDOW, latency=0.1) as service:
+        click.echo(_introduction(api, service))
         _heading("A PostgreSQL database in .warehouse")
         with (
             Warehouse(PROJECT / ".warehouse") as warehouse,
             psycopg.connect(warehouse.dsn, autocommit=True) as database,
         ):
             click.echo(f"It runs on port {warehouse.port} until the end of this demonstration.")
-            database.execute("drop schema if exists zentra_demo cascade")
-            variables = {**service.environment, "TAP_ZENTRA_PAGE_SIZE": str(PAGE_SIZE), **warehouse.environment}
-            _load_twice(Demo(service, database, Pipeline(PROJECT, variables)))
-    _say_how_to_go_on()
+            database.execute(f"drop schema if exists {SCHEMA} cascade".encode())
+            variables = {**api.variables(service), **warehouse.environment}
+            _load_twice(Demo(api, service, database, Pipeline(PROJECT, variables)))
+    _say_how_to_go_on(api)
+
+
+def _introduction(api: Api, service: Emulator) -> str:
+    held = Counter(str(reading["device_sn"]) for reading in api.readings(service))
+    values = [held[device.device_sn] // device.records for device in service.devices]
+    return (
+        f"It speaks API {api.version}. {len(values)} devices with {min(RECORDS)} to {max(RECORDS)} records of "
+        f"{min(values)} to {max(values)} values each. {api.limit.format(window=WINDOW)}"
+    )
 
 
 def _load_twice(demo: Demo) -> None:
@@ -137,15 +130,15 @@ def _load_twice(demo: Demo) -> None:
     demo.look(next(iter(GROWTH)))
 
 
-def _say_how_to_go_on() -> None:
+def _say_how_to_go_on(api: Api) -> None:
     python, meltano = (_shown(Path(sys.executable).with_name(name)) for name in ("python", "meltano"))
     psql = f"{python} -m tools.postgres psql"
     _heading("How to go on")
     click.echo(
         f"Look into the database:\n\n  {psql}\n\n"
-        f'For example, the mean water content of the soil on each day:\n\n  {psql} -c "{EXAMPLE}"\n\n'
+        f'For example, the mean water content of the soil on each day:\n\n  {psql} -c "{api.example}"\n\n'
         "Load your own devices, into the schema zentra of the same database:\n\n"
-        "  export TAP_ZENTRA_AUTH_TOKEN=… TAP_ZENTRA_DEVICE_SNS=z6-12345,z6-12346\n"
+        f"  export {api.settings}\n"
         f"  {python} -m tools.postgres run -- {meltano} run {TAP} {TARGET}\n"
     )
 
@@ -163,12 +156,21 @@ def _leave(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def command_line() -> None:
-    """Entry point: errors without a traceback, and no way out that leaves something running."""
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--api",
+    "version",
+    type=click.Choice(list(APIS)),
+    default="v4",
+    show_default=True,
+    help="v4: ZENTRA Cloud Classic; v5: ZENTRA Cloud 2.0.",
+)
+def command_line(version: str) -> None:
+    """Load from a ZENTRA Cloud on this machine into a PostgreSQL on this machine, twice, and show what arrived."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     try:
-        tell()
+        tell(APIS[version])
     except (DemoError, WarehouseError) as error:
         sys.exit(f"\nError: {error}")
     except KeyboardInterrupt:

@@ -6,9 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tabulate import tabulate
-
-from tools.loaders.check import check
+from tools.loaders.check import STREAMS, check
 from tools.loaders.environments import Environments
 from tools.loaders.kinds import destinations
 from tools.loaders.project import PROJECT
@@ -23,9 +21,9 @@ if TYPE_CHECKING:
 HEAD = """\
 # Loaders checked with this tap
 
-Made by `.venv/bin/python -m tools.loaders`, which sends the tap's output through each loader: a backfill, and what is
-new after it. Then it reads back what is stored and compares it, value by value. Finally it sends the backfill once
-more, as a run does that repeats one that was cut off.
+Made by `.venv/bin/python -m tools.loaders`, which sends the tap's output, that of API v4 (`readings`) and that of v5
+(`readings_v5`), through each loader: a backfill, and what is new after it. Then it reads back what is stored and
+compares it, value by value. Finally it sends the backfill once more, as a run does that repeats one that was cut off.
 
 """
 FOOT = """
@@ -51,8 +49,10 @@ schema:
     device_sn: {type: [string], maxLength: 64}
     measurement: {type: [string], maxLength: 128}
 ```
+
+(With v5, name the stream `readings_v5`, and add `sensor_name`.)
 """
-COLUMNS = ("loader", "version", "rows sent", "rows found", "values equal", "rows that come again", "verdict")
+COLUMNS = ("loader", "version", "stream", "rows sent", "rows found", "values equal", "rows that come again", "verdict")
 
 
 def row(finding: Finding) -> tuple[str, ...]:
@@ -63,6 +63,7 @@ def row(finding: Finding) -> tuple[str, ...]:
     return (
         finding.name,
         finding.version,
+        finding.stream,
         f"{finding.sent:,}",
         f"{finding.found:,}",
         "yes" if finding.equal else "**no**",
@@ -75,17 +76,25 @@ def findings() -> Sequence[Finding]:
     """Check all loaders; nothing is left but their environments, in `.meltano/environments`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        runs = two_runs(folder)
+        runs = [two_runs(folder, stream) for stream in STREAMS]
         with Warehouse(folder / ".warehouse", fsync=False) as warehouse:
             checked = []
             for destination in destinations(Environments(PROJECT / ".meltano" / "environments"), warehouse):
-                (folder / destination.name).mkdir()
-                checked.append(check(destination, runs, folder / destination.name))
+                for of_stream in runs:
+                    place = folder / destination.name / of_stream[0].stream
+                    place.mkdir(parents=True)
+                    checked.append(check(destination, of_stream, place))
             return checked
 
 
+def page(found: Sequence[Finding]) -> str:
+    """Return docs/loaders.md."""
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *map(row, found)]
+    return HEAD + "".join(f"| {' | '.join(line)} |\n" for line in lines) + FOOT
+
+
 if __name__ == "__main__":
-    page = HEAD + tabulate(map(row, findings()), COLUMNS, tablefmt="github", disable_numparse=True) + "\n" + FOOT
+    text = page(findings())
     (PROJECT / "docs").mkdir(exist_ok=True)
-    (PROJECT / "docs" / "loaders.md").write_text(page, encoding="utf-8")
-    print(page)  # noqa: T201 - what the command is for
+    (PROJECT / "docs" / "loaders.md").write_text(text, encoding="utf-8")
+    print(text)  # noqa: T201 - what the command is for

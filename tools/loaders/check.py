@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tap_zentra.v4.readings import READINGS, READINGS_KEY
+from tap_zentra.v4.readings import READINGS
+from tap_zentra.v5.readings import READINGS_V5
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,10 +19,18 @@ if TYPE_CHECKING:
     from tools.loaders.kinds import Destination, Row
 
 
+STREAMS: Mapping[str, Mapping[str, Any]] = {
+    "readings": READINGS["properties"],
+    "readings_v5": READINGS_V5["properties"],
+}
+"""Of each stream its columns."""
+
+
 @dataclass(frozen=True)
 class Messages:
-    """The output of one run of the tap."""
+    """The output of one run of the tap, of one stream."""
 
+    stream: str
     text: str
 
     @property
@@ -38,6 +47,7 @@ class Finding:
     Attributes:
         name: Of the loader.
         version: Of its package.
+        stream: What was loaded.
         sent: Rows of two runs, a backfill and what was new after it.
         found: Rows that are there after them.
         equal: Whether each row that was sent is found with all its values.
@@ -48,6 +58,7 @@ class Finding:
 
     name: str
     version: str
+    stream: str
     sent: int
     found: int
     equal: bool
@@ -74,26 +85,29 @@ def check(destination: Destination, runs: Sequence[Messages], folder: Path) -> F
         runs: Output of the tap: the backfill, and the next run.
         folder: For its configuration and files; empty.
     """
+    stream = runs[0].stream
     (folder / "config.json").write_text(json.dumps(destination.config), encoding="utf-8")
     codes = [_load(destination, messages, folder) for messages in runs]
     sent = [record for messages in runs for record in messages.records]
-    found = destination.rows(folder)
+    found = destination.rows(folder, stream)
     codes.append(_load(destination, runs[0], folder))
     return Finding(
         destination.name,
         destination.version,
+        stream,
         sent=len(sent),
         found=len(found),
-        equal=same_readings(sent, found),
-        again=len(destination.rows(folder)),
+        equal=same_readings(stream, sent, found),
+        again=len(destination.rows(folder, stream)),
         exit_codes=tuple(codes),
         note=destination.note,
     )
 
 
-def same_readings(some: Iterable[Mapping[str, Any]], others: Iterable[Mapping[str, Any]]) -> bool:
+def same_readings(stream: str, some: Iterable[Mapping[str, Any]], others: Iterable[Mapping[str, Any]]) -> bool:
     """Whether two sets of rows are the same, whatever types a loader has given the values; doubles count."""
-    return _comparable(some) == _comparable(others)
+    columns = STREAMS[stream]
+    return _comparable(columns, some) == _comparable(columns, others)
 
 
 def _load(destination: Destination, messages: Messages, folder: Path) -> int:
@@ -109,17 +123,17 @@ def _load(destination: Destination, messages: Messages, folder: Path) -> int:
         ).returncode
 
 
-def _comparable(rows: Iterable[Mapping[str, Any]]) -> Counter[tuple[tuple[str, object], ...]]:
-    return Counter(tuple(_canonical(name, row.get(name)) for name in READINGS["properties"]) for row in rows)
+def _comparable(
+    columns: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]
+) -> Counter[tuple[tuple[str, object], ...]]:
+    return Counter(tuple((name, _canonical(kind, row.get(name))) for name, kind in columns.items()) for row in rows)
 
 
-def _canonical(name: str, value: object) -> tuple[str, object]:
-    column = READINGS["properties"][name]
-    kind = column.get("format", column["type"][0])
-    # A CSV file has no other word for null.
-    if value is None or (value == "" and name not in READINGS_KEY):
-        return name, None
-    return name, _READERS[kind](value)
+def _canonical(column: Mapping[str, Any], value: object) -> object:
+    # A CSV file has no other word for null, which a column of the key can't be.
+    if value is None or (value == "" and "null" in column["type"]):
+        return None
+    return _READERS[column.get("format", column["type"][0])](value)
 
 
 def _moment(value: object) -> datetime:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
 from psycopg.rows import dict_row
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tools.postgres.server import Warehouse
 
 Row = dict[str, Any]
-TABLE = "readings"
+Rows: TypeAlias = "Callable[[Path, str], list[Row]]"
 DUCKDB = "duckdb>=1.4"
 
 
@@ -35,7 +36,7 @@ class Destination:
         version: Of its package.
         program: What is run.
         config: Its settings.
-        rows: Reads all rows, given the folder in which it ran.
+        rows: Reads all rows, given the folder in which it ran, and the stream.
         note: What its user should know.
     """
 
@@ -43,7 +44,7 @@ class Destination:
     version: str
     program: Path
     config: dict[str, Any] = field(repr=False)
-    rows: Callable[[Path], list[Row]] = field(repr=False)
+    rows: Rows = field(repr=False)
     note: str
 
 
@@ -55,9 +56,7 @@ def destinations(environments: Environments, warehouse: Warehouse) -> list[Desti
         warehouse: A PostgreSQL server, running.
     """
 
-    def make(
-        requirement: str, program: str, config: dict[str, Any], rows: Callable[[Path], list[Row]], note: str = "good"
-    ) -> Destination:
+    def make(requirement: str, program: str, config: dict[str, Any], rows: Rows, note: str = "good") -> Destination:
         name, _, version = requirement.partition("==")
         return Destination(name, version, environments.programs(requirement) / program, config, rows, note)
 
@@ -67,7 +66,7 @@ def destinations(environments: Environments, warehouse: Warehouse) -> list[Desti
             loader("target-postgres")["pip_url"],
             "target-postgres",
             postgres_config(warehouse, "loaders"),
-            lambda _: _select(warehouse, "loaders"),
+            lambda _, stream: _select(warehouse, "loaders", stream),
         ),
         make(
             loader("target-jsonl")["pip_url"],
@@ -79,16 +78,17 @@ def destinations(environments: Environments, warehouse: Warehouse) -> list[Desti
             "meltanolabs-target-csv==0.5.0",
             "target-csv",
             # A file for each run: it empties a file that is there, whatever its `overwrite_behavior` says.
-            {"output_path": ".", "file_naming_scheme": "readings-{datestamp}-{timestamp}.csv"},
+            {"output_path": ".", "file_naming_scheme": "{stream_name}-{datestamp}-{timestamp}.csv"},
             _csv,
-            "good with a new file for each run (`file_naming_scheme`); otherwise the next run empties the file",
+            "good with a new file for each run (`file_naming_scheme`); otherwise the next run empties the file; "
+            "`extra` is written as Python writes it, not as JSON",
         ),
         make(
             "target-duckdb==0.8.0",
             "target-duckdb",
             # It may take the first row of a batch for a header; small batches show it with few rows.
             {"filepath": "readings.duckdb", "default_target_schema": "main", "batch_size_rows": 97},
-            lambda folder: duckdb_rows(duckdb, folder, f"main.{TABLE}", "readings.duckdb"),
+            lambda folder, stream: duckdb_rows(duckdb, folder, f"main.{stream}", "readings.duckdb"),
         ),
     ]
     # It pins a driver that has no wheel for a newer Python.
@@ -97,7 +97,9 @@ def destinations(environments: Environments, warehouse: Warehouse) -> list[Desti
         config = {name: config[name] for name in ("host", "port", "user", "password", "default_target_schema")}
         config["dbname"] = warehouse.environment["PGDATABASE"]
         requirement = "pipelinewise-target-postgres==2.1.2"
-        checked.append(make(requirement, "target-postgres", config, lambda _: _select(warehouse, "pipelinewise")))
+        checked.append(
+            make(requirement, "target-postgres", config, lambda _, stream: _select(warehouse, "pipelinewise", stream))
+        )
     return checked
 
 
@@ -115,18 +117,19 @@ def duckdb_rows(python: Path, folder: Path, table: str, database: str = ":memory
     return rows
 
 
-def _jsonl(folder: Path) -> list[Row]:
-    return [json.loads(line) for line in (folder / f"{TABLE}.jsonl").read_text(encoding="utf-8").splitlines()]
+def _jsonl(folder: Path, stream: str) -> list[Row]:
+    return [json.loads(line) for line in (folder / f"{stream}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def _csv(folder: Path) -> list[Row]:
+def _csv(folder: Path, stream: str) -> list[Row]:
     rows: list[Row] = []
-    for path in sorted(folder.glob(f"{TABLE}-*.csv")):
+    for path in sorted(folder.glob(f"{stream}-*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
-            rows += csv.DictReader(file)
+            # It writes an object as Python does, not as JSON.
+            rows += [row | {"extra": ast.literal_eval(row["extra"] or "None")} for row in csv.DictReader(file)]
     return rows
 
 
-def _select(warehouse: Warehouse, schema: str) -> list[Row]:
+def _select(warehouse: Warehouse, schema: str, table: str) -> list[Row]:
     with psycopg.connect(warehouse.dsn, row_factory=dict_row) as connection:
-        return connection.execute(f"select * from {schema}.{TABLE}".encode()).fetchall()  # noqa: S608 - our own names
+        return connection.execute(f"select * from {schema}.{table}".encode()).fetchall()  # noqa: S608 - our own names

@@ -5,43 +5,59 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tap_zentra.emulator import Device, Emulator, fleet
 from tools.environment import environment_without
 from tools.loaders.check import Messages
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 WINDOW = 0.5
+# Pages of v5 are months, and more than one is better.
+START = datetime(2025, 1, 30, tzinfo=UTC)
+INTERVAL = 14_400
 
 # Some of everything.
 FLEET = (
-    *fleet(5, 20),
-    Device("z6-00011", records=60, error_rate=0.2),
+    *fleet(5, 20, interval=INTERVAL, end=START),
+    Device("z6-00011", records=60, error_rate=0.2, interval=INTERVAL, start=START),
     Device("z6-00012", records=50, units_changed_at=35, gaps=((20, 30),), tz_offset=34200),
 )
 NEW_RECORDS = 5
 
+VARIABLES: Mapping[str, Callable[[Emulator], Mapping[str, str]]] = {
+    "readings": lambda emulator: emulator.environment,
+    "readings_v5": lambda emulator: emulator.environment_v5,
+}
+"""What makes the tap write a stream."""
 
-def two_runs(folder: Path) -> list[Messages]:
+
+def two_runs(folder: Path, stream: str = "readings") -> list[Messages]:
     """Run the tap, let the fleet make records, and run it again from the state of the first run.
 
     Args:
         folder: For the state.
+        stream: What the tap is to write.
     """
-    with Emulator(FLEET, window=WINDOW) as emulator:
-        backfill = _run(emulator, folder, {})
+    with Emulator(FLEET, window=WINDOW, positions=True) as emulator:
+        variables = VARIABLES[stream](emulator)
+        backfill = _run(variables, folder, {})
         emulator.grow(NEW_RECORDS)
         emulator.let_window_pass()
         states = [json.loads(line) for line in backfill.splitlines() if line.startswith('{"type":"STATE"')]
-        return [Messages(backfill), Messages(_run(emulator, folder, states[-1]["value"]))]
+        return [Messages(stream, text) for text in (backfill, _run(variables, folder, states[-1]["value"]))]
 
 
-def _run(emulator: Emulator, folder: Path, state: dict[str, object]) -> str:
+def _run(variables: Mapping[str, str], folder: Path, state: dict[str, object]) -> str:
     (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
     return subprocess.run(  # noqa: S603 - no shell, and nothing that a user typed
         (Path(sys.executable).with_name("tap-zentra"), "--config", "ENV", "--state", "state.json"),
         cwd=folder,
-        env=environment_without("TAP_ZENTRA_", **emulator.environment),
+        env=environment_without("TAP_ZENTRA_", **variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -12,10 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tap_zentra.emulator import fleet
 from tests.integration.projects import REPOSITORY, copy_repository
 from tests.support import PATIENCE
-from tools.demo.story import GROWTH, RECORDS
+from tools.demo.apis import APIS, GROWTH
 
 pytestmark = pytest.mark.warehouse
 
@@ -42,8 +41,10 @@ def _processes_of(project: Path) -> list[str]:
     return [" ".join(command) for command in commands if any(str(project) in word for word in command)]
 
 
-def _tell(project: Path) -> str:
-    answer = subprocess.run(COMMAND, cwd=project, capture_output=True, text=True, timeout=PATIENCE, check=False)
+def _tell(project: Path, *options: str) -> str:
+    answer = subprocess.run(
+        (*COMMAND, *options), cwd=project, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return answer.stdout
@@ -61,21 +62,33 @@ def _advised_psql(told: str, project: Path, query: str) -> str:
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
 
 
-def test_two_loads_bring_everything_once_and_can_be_repeated(project: Path, home: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "options", "of_the_device"),
+    [
+        pytest.param("v4", [], 0, id="v4 unless told otherwise"),
+        # Its reception, which v4 does not tell.
+        pytest.param("v5", ["--api", "v5"], 1, id="v5"),
+    ],
+)
+def test_two_loads_bring_everything_once_and_can_be_repeated(
+    project: Path, home: Path, version: str, options: list[str], of_the_device: int
+) -> None:
     """The first load brings all, the second what is new, a second demo the same; its advice works, nothing is left."""
-    first, second = _tell(project), _tell(project)
+    first, second = _tell(project, *options), _tell(project, *options)
 
-    devices = fleet(len(RECORDS), RECORDS)
-    held = sum(device.records * len(device.series) for device in devices)
-    grown = sum(GROWTH.get(device.device_sn, 0) * len(device.series) for device in devices)
+    table = APIS[version].table
+    values = {device: len(device.series) + of_the_device for device in APIS[version].devices()}
+    held = sum(device.records * each for device, each in values.items())
+    grown = sum(GROWTH.get(device.device_sn, 0) * each for device, each in values.items())
+    assert f"It speaks API {version}." in first
     assert _totals(first) == [[0, held, held, held], [held, held + grown, grown, held + grown]]
     assert _totals(second) == _totals(first)
-    assert f"zentra_demo.readings has {held + grown:,} rows" in first
+    assert f"{table} has {held + grown:,} rows" in first
     assert re.search(r"^Air Temperature +1 +-?\d+(\.\d+)? +°C +\d{4}-\d\d-\d\d \d\d:\d\d$", first, re.MULTILINE)
     assert list(home.iterdir()) == []
     assert _processes_of(project) == []
     assert (project / "meltano.yml").read_text() == (REPOSITORY / "meltano.yml").read_text()
-    assert _advised_psql(first, project, "select count(*) from zentra_demo.readings") == f"{held + grown}\n"
+    assert _advised_psql(first, project, f"table {table}").count("\n") == held + grown
 
 
 @pytest.mark.usefixtures("home")
