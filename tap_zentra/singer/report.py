@@ -203,11 +203,12 @@ class Report:
         return f"{first} to {last}"
 
     def _remarks(self, device: DeviceProgress, now: float) -> list[str]:
+        what = "records" if self._by_mrid else "moments"
         remarks = {
             "silent": self._is_silent(device, now),
             "clock is ahead": device.ahead is not None,
             "mrid went backwards": _went_back(device),
-            f"{device.rewritten} records late or corrected": device.rewritten > 0,
+            f"{device.rewritten} {what} late or corrected": device.rewritten > 0,
         }
         return [remark for remark, holds in remarks.items() if holds]
 

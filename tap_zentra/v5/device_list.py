@@ -91,7 +91,7 @@ class DeviceList:
         self._limits = limits
         self._clock = clock
         self._devices: dict[str, ListedDevice] = {}
-        self._is_asked = False
+        self._fleet: Fleet[list[ListedDevice]] | None = None
         self.failure: str | None = None
 
     def read(self, logger: logging.Logger, on_fleet: Callable[[Fleet[list[ListedDevice]]], None]) -> None:
@@ -101,9 +101,9 @@ class DeviceList:
             logger: Where to say what went wrong.
             on_fleet: Given the fleet that makes the calls, to stop it if need be.
         """
-        if self._is_asked:
+        if self._fleet is not None:
+            on_fleet(self._fleet)  # so that every stream knows of a key that was refused
             return
-        self._is_asked = True
         settings = self._settings
         schedule = Schedule(
             [NAME],
@@ -115,9 +115,9 @@ class DeviceList:
         )
         (turn,) = schedule.turns
         reader = ListReader(self._api, settings.organization_id)
-        fleet = Fleet({turn: reader}, schedule, threads=1, memory=BodyMemory(), logger=logger, clock=self._clock)
-        on_fleet(fleet)
-        for _, devices in fleet.pages(lambda: None):
+        self._fleet = Fleet({turn: reader}, schedule, threads=1, memory=BodyMemory(), logger=logger, clock=self._clock)
+        on_fleet(self._fleet)
+        for _, devices in self._fleet.pages(lambda: None):
             self._devices |= {same_device(device.device_id): device for device in devices}
         if turn.outcome is not Outcome.CURRENT:
             self._devices = {}

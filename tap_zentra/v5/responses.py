@@ -220,8 +220,8 @@ class DataPage:
                 pass  # an odd field, a boundary that is none, or a fault: the slow way tells them apart
         raw = decode_leniently(text)
         for row in objects(raw):
+            make_whole(row, ("port_num", "error_code"))
             set_odd_fields_aside(row, _FIELDS)
-            make_whole(row, ("port_num",))
         return _convert(raw, list[Row])
 
 

@@ -160,12 +160,12 @@ def _read(devices: DeviceList) -> list[Fleet[Any]]:
 
 
 def test_the_list_is_asked_for_once() -> None:
-    """However many streams want it; the fleet that asks is given away, to be stopped if need be."""
+    """However many streams want it; each is given the fleet that asks, to stop it, and to know of a refused key."""
     api = _Api(_list_of("z6-2", "z6-1", last=7))
     devices = _devices(api)
     assert (list(devices), devices.failure) == ([], None)
 
-    assert [len(_read(devices)) for _ in range(3)] == [1, 0, 0]
+    assert [len(_read(devices)) for _ in range(3)] == [1, 1, 1]
     assert api.asked == [1]
     assert [device.device_id for device in devices] == ["z6-2", "z6-1"]
     assert devices.failure is None

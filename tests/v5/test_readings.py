@@ -191,7 +191,7 @@ def test_a_position_is_the_index(position: float, index: int) -> None:
 @pytest.mark.parametrize("position", [None, -1, 1.5, "1", True, False, [1], 2**63, 1e300])
 def test_a_position_of_another_form_is_none(position: object) -> None:
     """Then the order tells values apart, and what came stands in `extra`."""
-    records = records_of(a_page(a_row(position=position), a_row(position=position)))
+    records = records_of(a_page(a_row(value=1, position=position), a_row(value=2, position=position)))
 
     assert [record["sub_sensor_index"] for record in records] == [0, 1]
     assert [record["extra"].get("position") for record in records] == [position] * 2
@@ -200,6 +200,23 @@ def test_a_position_of_another_form_is_none(position: object) -> None:
 def test_positions_hold_whatever_the_order_is() -> None:
     """A row that is missing shifts no other."""
     assert _places(a_row(value=9, position=4), a_row(value=8, position=2)) == [(9, 4), (8, 2)]
+
+
+@pytest.mark.parametrize("ids", [{"reading_id": 7}, {"position": 3}, {"reading_id": "a", "position": 1}])
+def test_the_same_reading_twice_is_one(ids: dict[str, Any]) -> None:
+    """With an id or a position that says that it is the same, and the same in all else; else both are there."""
+    twice = a_page(a_row(value=1, **ids), a_row(value=1, **ids))
+    other = a_page(a_row(value=1, **ids), a_row(value=2, **ids))
+
+    assert len(records_of(twice)) == 1
+    assert len(records_of(other)) == 2
+
+
+def test_two_depths_that_read_the_same_are_two() -> None:
+    """Nothing says that they are one reading that came twice."""
+    same = a_row(value=1, reading_id=None)
+
+    assert _places(same, same) == [(1, 0), (1, 1)]
 
 
 def test_a_device_series_is_the_same_with_port_null_or_minus_1() -> None:
