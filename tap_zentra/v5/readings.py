@@ -6,7 +6,6 @@ import functools
 import itertools
 import operator
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -393,32 +392,39 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
         device_sn: The device's serial number, as the user gave it.
         device_name: What its owner calls it.
     """
-    places: Counter[tuple[int, str, str]] = Counter()
+    places: dict[tuple[int, str, str], int] = {}
     records = []
+    name = device_name or None
+    timestamp, iso = -1.0, ""
     for row in rows:
+        if row.timestamp != timestamp:
+            timestamp = row.timestamp
+            iso = _iso(timestamp)
         port = NO_PORT if row.port_num is None else row.port_num
         sensor = row.sensor_name or ""
-        place = (port, sensor, row.measurement)
-        index = row.index
+        index = None if row.position is None else row.index
         if index is None:
-            index = places[place]
-            places[place] += 1
+            place = (port, sensor, row.measurement)
+            index = places.get(place, 0)
+            places[place] = index + 1
+        code = row.error_code
+        is_plain = row.position is None and row.reading_id is None and not row.unknown
         records.append(
             {
                 "device_sn": device_sn,
-                "timestamp_utc": _iso(row.timestamp),
+                "timestamp_utc": iso,
                 "port_number": port,
                 "sensor_name": sensor,
                 "measurement": row.measurement,
                 "sub_sensor_index": index,
                 "value": row.value,
                 "units": spelled_units(row.unit),
-                "error_code": row.error_code,
-                "error_flag": None if row.error_code is None else row.error_code != 0,
-                "error_description": ERROR_DESCRIPTIONS.get(row.error_code or 0),
+                "error_code": code,
+                "error_flag": None if code is None else code != 0,
+                "error_description": ERROR_DESCRIPTIONS.get(code) if code else None,
                 "local_datetime": row.datetime or None,
-                "device_name": device_name or None,
-                "extra": _extra(row),
+                "device_name": name,
+                "extra": row.extra if is_plain else _extra(row),
             }
         )
     return records
@@ -429,22 +435,22 @@ def moment_content(rows: Iterable[Row]) -> bytes:
 
     Neither the order of rows nor the form of a number makes a difference, nor a name of the device.
     """
-    values = sorted(
-        _ENCODER.encode(
+    lines = _ENCODER.encode_lines(
+        [
             (
                 row.timestamp + 0.0,
                 NO_PORT if row.port_num is None else row.port_num,
                 row.sensor_name or "",
                 row.measurement,
-                row.index,
+                None if row.position is None else row.index,
                 comparable(row.value),
                 spelled_units(row.unit),
                 row.error_code,
             )
-        )
-        for row in rows
+            for row in rows
+        ]
     )
-    return overlap.content(b"".join(values))
+    return overlap.content(b"".join(sorted(lines.split(b"\n"))))
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -464,7 +470,13 @@ def _iso(timestamp: float) -> str:
 
 def _extra(row: Row) -> dict[str, Any] | None:
     """Return the fields of a row that no column knows."""
-    if row.position is None and row.reading_id is None:
-        return row.extra
-    extra = {"position": row.position, "reading_id": row.reading_id}
-    return {name: value for name, value in extra.items() if value is not None} | (row.extra or {})
+    extra = {}
+    if row.position is not None:
+        extra["position"] = row.position
+    if row.reading_id is not None:
+        extra["reading_id"] = row.reading_id
+    for attribute, name in row.unknown:
+        value = getattr(row, attribute)
+        if value is not msgspec.UNSET:
+            extra[name] = value
+    return extra | row.extra if row.extra else extra or None
