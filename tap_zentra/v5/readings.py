@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import operator
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -378,10 +377,7 @@ class ReadingsV5Stream(FleetStream[Account]):
 
 def by_moment(pieces: Iterable[list[Row]]) -> Iterator[tuple[int, Iterator[Row]]]:
     """Yield the rows of each moment, given rows in the order of time."""
-    return itertools.groupby(itertools.chain.from_iterable(pieces), key=_MOMENT)
-
-
-_MOMENT = operator.attrgetter("moment")
+    return itertools.groupby(itertools.chain.from_iterable(pieces), key=lambda row: int(row.timestamp))
 
 
 def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | None) -> list[dict[str, Any]]:
@@ -394,40 +390,54 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
     """
     places: dict[tuple[int, str, str], int] = {}
     records = []
-    name = device_name or None
     timestamp, iso = -1.0, ""
     for row in rows:
         if row.timestamp != timestamp:
             timestamp = row.timestamp
             iso = _iso(timestamp)
-        port = NO_PORT if row.port_num is None else row.port_num
-        sensor = row.sensor_name or ""
+        code, series = row.error_code, (row.port_num, row.sensor_name, row.measurement, row.unit)
+        record = _of_series(device_sn, device_name, series).copy()
         index = None if row.position is None else row.index
         if index is None:
-            place = (port, sensor, row.measurement)
+            place = (record["port_number"], record["sensor_name"], row.measurement)
             index = places.get(place, 0)
             places[place] = index + 1
-        code = row.error_code
-        is_plain = row.position is None and row.reading_id is None and not row.unknown
-        records.append(
-            {
-                "device_sn": device_sn,
-                "timestamp_utc": iso,
-                "port_number": port,
-                "sensor_name": sensor,
-                "measurement": row.measurement,
-                "sub_sensor_index": index,
-                "value": row.value,
-                "units": spelled_units(row.unit),
-                "error_code": code,
-                "error_flag": None if code is None else code != 0,
-                "error_description": ERROR_DESCRIPTIONS.get(code) if code else None,
-                "local_datetime": row.datetime or None,
-                "device_name": name,
-                "extra": row.extra if is_plain else _extra(row),
-            }
-        )
+        record["timestamp_utc"] = iso
+        record["sub_sensor_index"] = index
+        record["value"] = row.value
+        record["local_datetime"] = row.datetime or None
+        if code != 0:
+            record["error_code"] = code
+            record["error_flag"] = None if code is None else True
+            record["error_description"] = ERROR_DESCRIPTIONS.get(code or 0)
+        if row.extra is not None or row.position is not None or row.reading_id is not None or row.unknown:
+            record["extra"] = _extra(row)
+        records.append(record)
     return records
+
+
+@functools.lru_cache(maxsize=1024)
+def _of_series(
+    device_sn: str, device_name: str | None, series: tuple[int | None, str | None, str, str | None]
+) -> dict[str, Any]:
+    """Return a record of a series as it mostly is, to be copied: sooner done than naming all columns of each."""
+    port, sensor, measurement, unit = series
+    return {
+        "device_sn": device_sn,
+        "timestamp_utc": None,
+        "port_number": NO_PORT if port is None else port,
+        "sensor_name": sensor or "",
+        "measurement": measurement,
+        "sub_sensor_index": 0,
+        "value": None,
+        "units": spelled_units(unit),
+        "error_code": 0,
+        "error_flag": False,
+        "error_description": None,
+        "local_datetime": None,
+        "device_name": device_name or None,
+        "extra": None,
+    }
 
 
 def moment_content(rows: Iterable[Row]) -> bytes:

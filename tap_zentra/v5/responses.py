@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
     from tap_zentra.bodies import Fields
 
-PIECE_BYTES = 2**20
-"""Bytes of a page that are decoded in one go, at least: some 5000 readings."""
+PIECE_BYTES = 2**17
+"""Bytes of a page that are decoded in one go, at least: some 700 readings, few enough for the processor's caches."""
 
-PIECE_ROWS = 5000
+PIECE_ROWS = 700
 """As many readings."""
 
-KEPT_PIECES = 12
+KEPT_PIECES = 96
 """Pieces at the end of a page that stay decoded, some 30 MB: the last days are looked at more than once."""
 
 MOST_UNKNOWN_FIELDS = 20
