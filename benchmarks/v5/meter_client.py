@@ -23,10 +23,11 @@ def sync(url: str, key: str, end: str, threads: str, *devices: str) -> None:
 
 
 def page(body: str, result: str) -> None:
-    """Make the models of a page."""
+    """Make the models of a page; the second time counts, as for the others."""
     content = Path(body).read_bytes()
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=content))
     with ZentraClient("benchmark", base_url="http://127.0.0.1", transport=transport) as client:
+        client.v5.devices.data("z6-00000")
         begun = time.process_time()
         client.v5.devices.data("z6-00000")
         Path(result).write_text(json.dumps(time.process_time() - begun))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.output import KeyV5
     from tap_zentra.emulator import Device
 
-HALF_A_DAY = 43_200
+DAY = 86_400
 """Seconds between two records, so that a month is small: the limits alone set the pace."""
 
 
@@ -37,7 +37,7 @@ def emulator(log: Path, months: Sequence[int], *options: str, window: float) -> 
         window: Of the limits, in seconds.
     """
     records = ",".join(map(str, _records(months)))
-    held = (f"--devices={len(months)}", f"--records={records}", f"--interval={HALF_A_DAY}")
+    held = (f"--devices={len(months)}", f"--records={records}", f"--interval={DAY}")
     command = ("serve", *held, f"--until={FIRST_MOMENT.isoformat()}", f"--window={window}", f"--token={TOKEN}")
     with serving(EMULATOR, *command, f"--call-log={log}", *options) as url:
         yield {
@@ -52,7 +52,7 @@ def emulator(log: Path, months: Sequence[int], *options: str, window: float) -> 
 
 def devices(months: Sequence[int]) -> list[Device]:
     """Return the devices that the emulator holds."""
-    return fleet(len(months), _records(months), interval=HALF_A_DAY)
+    return fleet(len(months), _records(months), interval=DAY)
 
 
 def expected_keys(months: Sequence[int]) -> Counter[KeyV5]:
@@ -86,4 +86,4 @@ def canned(log: Path, *, count: int, months: int, kind: str) -> Iterator[Mapping
 
 def _records(months: Sequence[int]) -> list[int]:
     spans = (FIRST_MOMENT - first_day(count) for count in months)
-    return [int(span.total_seconds()) // HALF_A_DAY for span in spans]
+    return [int(span.total_seconds()) // DAY for span in spans]
