@@ -46,8 +46,8 @@ PIECE_BYTES = 2**17
 PIECE_ROWS = 700
 """As many readings."""
 
-KEPT_PIECES = 96
-"""Pieces at the end of a page that stay decoded, some 30 MB: the last days are looked at more than once."""
+KEPT_PIECES = 32
+"""Pieces at the end of a page that stay decoded, some 10 MB: the last days are looked at more than once."""
 
 MOST_UNKNOWN_FIELDS = 20
 """Fields that nobody knows, of a row, for which it stays worthwhile to make a type."""
