@@ -14,6 +14,10 @@ import click
 
 from benchmarks import batch, idle, lookback, makespan, many_devices, memory, startup, throughput
 from benchmarks.children import BenchmarkError
+from benchmarks.v5 import idle as idle_v5
+from benchmarks.v5 import makespan as makespan_v5
+from benchmarks.v5 import memory as memory_v5
+from benchmarks.v5 import page as page_v5
 
 DEFAULT = {
     "startup": startup.measure,
@@ -24,6 +28,10 @@ DEFAULT = {
     "lookback": lookback.measure,
     "many-devices": many_devices.measure,
     "batch": batch.measure,
+    "v5-makespan": makespan_v5.measure,
+    "v5-idle": idle_v5.measure,
+    "v5-page": page_v5.measure,
+    "v5-memory": memory_v5.measure,
 }
 ALL = DEFAULT | {"memory-long": memory.measure_long}
 

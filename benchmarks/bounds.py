@@ -21,6 +21,19 @@ def lower_bound(pages: Sequence[int], *, window: float, user_limit: int) -> floa
     return window * max(max(pages) - 1, math.ceil(sum(pages) / user_limit) - 1)
 
 
+def lower_bound_v5(pages: Sequence[int], *, window: float, burst: int = 5) -> float:
+    """Return the least time, in seconds, that the limits of API v5 allow.
+
+    Each device may be called `burst` times at once and then once in a window, and the account has no limit.
+    """
+    return window * max(0, max(pages) - burst)
+
+
+def sequential_v5(pages: Sequence[int], *, window: float, burst: int = 5) -> float:
+    """Return the least time, in seconds, of a client that reads one device after the other from API v5."""
+    return window * sum(max(0, count - burst) for count in pages)
+
+
 def sequential(pages: Sequence[int], *, window: float, user_limit: int) -> float:
     """Return the time, in seconds, of a client that reads one device after the other.
 

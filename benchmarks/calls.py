@@ -16,10 +16,10 @@ TOO_MANY_REQUESTS = 429
 
 
 class Call(msgspec.Struct):
-    """A call as the emulator logs it; `status` None: no answer was sent."""
+    """A call as the emulator logs it; `device_sn` None: of the device list; `status` None: no answer was sent."""
 
     time: datetime
-    device_sn: str
+    device_sn: str | None
     status: int | None
     injected: str | None = None
 
@@ -37,10 +37,20 @@ def makespan(calls: Sequence[Call]) -> float:
 
 def calls_of_devices(calls: Sequence[Call]) -> list[int]:
     """Return how often each device was called."""
-    return list(Counter(call.device_sn for call in calls).values())
+    return list(Counter(call.device_sn for call in of_devices(calls)).values())
+
+
+def of_devices(calls: Sequence[Call]) -> list[Call]:
+    """Return the calls for readings, without those of the device list."""
+    return [call for call in calls if call.device_sn is not None]
+
+
+def refused(calls: Sequence[Call]) -> list[Call]:
+    """Return the calls that were refused although no fault was asked for."""
+    return [call for call in calls if call.status == TOO_MANY_REQUESTS and call.injected is None]
 
 
 def limit_faults(calls: Sequence[Call]) -> list[str]:
     """Say which calls broke a limit: those that were refused although no fault was asked for."""
-    refused = [call for call in calls if call.status == TOO_MANY_REQUESTS and call.injected is None]
-    return [f"{len(refused)} calls broke a limit, the first for {refused[0].device_sn}"] if refused else []
+    broken = refused(calls)
+    return [f"{len(broken)} calls broke a limit, the first for {broken[0].device_sn}"] if broken else []

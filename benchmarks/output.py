@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 Key = tuple[str, int, str, int, str, int]
+KeyV5 = tuple[str, str, int, str, str, int]
 
 BLOCK = 1 << 20
 
@@ -34,20 +35,39 @@ class Record(msgspec.Struct):
         return msgspec.structs.astuple(self)
 
 
-class Message(msgspec.Struct):
+class RecordV5(msgspec.Struct):
+    """The key of a record of `readings_v5`."""
+
+    device_sn: str
+    timestamp_utc: str
+    port_number: int
+    sensor_name: str
+    measurement: str
+    sub_sensor_index: int
+
+    @property
+    def key(self) -> KeyV5:
+        """The columns that tell this record from every other."""
+        return msgspec.structs.astuple(self)
+
+
+RecordType = TypeVar("RecordType", Record, RecordV5)
+
+
+class Message(msgspec.Struct, Generic[RecordType]):
     """The fields of the messages that matter here."""
 
     type: str
-    record: Record | None = None
+    record: RecordType | None = None
     manifest: list[str] = []
     value: dict[str, Any] = {}
 
 
-_DECODE = msgspec.json.Decoder(Message).decode
+_DECODE = msgspec.json.Decoder(Message[Record]).decode
 _DECODE_RECORD = msgspec.json.Decoder(Record).decode
 
 
-class Messages:
+class Messages(Generic[RecordType]):
     """Reads all messages of a run.
 
     Attributes:
@@ -57,8 +77,9 @@ class Messages:
         state: The last STATE.
     """
 
-    def __init__(self) -> None:
-        self.readings: Counter[Key] = Counter()
+    def __init__(self, record: type[RecordType] = Record) -> None:  # type: ignore[assignment]
+        self._decode = msgspec.json.Decoder(Message[record]).decode  # type: ignore[valid-type]
+        self.readings: Counter[Any] = Counter()
         self.total_bytes = 0
         self.state_bytes = 0
         self.state: dict[str, Any] = {}
@@ -67,7 +88,7 @@ class Messages:
         """Take note of a whole output."""
         for line in stream:
             self.total_bytes += len(line)
-            message = _DECODE(line)
+            message = self._decode(line)
             if message.record is not None:
                 self.readings[message.record.key] += 1
             elif message.type == "STATE":
@@ -91,7 +112,7 @@ class Lines:
             self.count += block.count(b"\n")
 
 
-def messages_of(stream: Iterable[bytes]) -> Iterator[Message]:
+def messages_of(stream: Iterable[bytes]) -> Iterator[Message[Record]]:
     """Yield messages, one for each line."""
     return map(_DECODE, stream)
 
@@ -101,9 +122,9 @@ def keys_of(lines: Iterable[bytes]) -> Iterator[Key]:
     return (_DECODE_RECORD(line).key for line in lines)
 
 
-def bookmarks(state: Mapping[str, Any]) -> dict[str, int]:
+def bookmarks(state: Mapping[str, Any], stream: str = "readings") -> dict[str, Any]:
     """Return each device's bookmark."""
-    partitions = state.get("bookmarks", {}).get("readings", {}).get("partitions", [])
+    partitions = state.get("bookmarks", {}).get(stream, {}).get("partitions", [])
     return {part["context"]["device_sn"]: part["replication_key_value"] for part in partitions}
 
 

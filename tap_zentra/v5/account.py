@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tap_zentra.calls.limits import CallLimits
     from tap_zentra.settings import Settings
 
+BODIES_BYTES = 128 * 2**20
+"""Of all bodies together, as with v4: the main thread has enough to do, and a tap stays small."""
+
 MONTH_BYTES = 60 * 10**6
 """Of a body, before the first one has come: a month of 30 series, each read every five minutes."""
 
@@ -33,7 +36,7 @@ class Account:
     api: Api
     call_limits: CallLimits
     device_list: DeviceList
-    memory: BodyMemory = field(default_factory=lambda: BodyMemory(expected=MONTH_BYTES))
+    memory: BodyMemory = field(default_factory=lambda: BodyMemory(limit=BODIES_BYTES, expected=MONTH_BYTES))
 
     @classmethod
     def of(cls, settings: Settings, *, user_agent: str) -> Account:

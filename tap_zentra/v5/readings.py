@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import operator
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -405,10 +404,7 @@ class ReadingsV5Stream(FleetStream[Account]):
 
 def by_moment(pieces: Iterable[list[Row]]) -> Iterator[tuple[int, Iterator[Row]]]:
     """Yield the rows of each moment, given rows in the order of time."""
-    return itertools.groupby(itertools.chain.from_iterable(pieces), key=_MOMENT)
-
-
-_MOMENT = operator.attrgetter("moment")
+    return itertools.groupby(itertools.chain.from_iterable(pieces), key=lambda row: int(row.timestamp))
 
 
 def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | None) -> list[dict[str, Any]]:
@@ -419,69 +415,103 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
         device_sn: The device's serial number, as the user gave it.
         device_name: What its owner calls it.
     """
-    return [
-        {
-            "device_sn": device_sn,
-            "timestamp_utc": _iso(row.timestamp),
-            "port_number": port,
-            "sensor_name": sensor,
-            "measurement": row.measurement,
-            "sub_sensor_index": index,
-            "value": row.value,
-            "units": spelled_units(row.unit),
-            "error_code": row.error_code,
-            "error_flag": None if row.error_code is None else row.error_code != 0,
-            "error_description": ERROR_DESCRIPTIONS.get(row.error_code or 0),
-            "local_datetime": row.datetime or None,
-            "device_name": device_name or None,
-            "extra": _extra(row),
-        }
-        for row, (port, sensor, _), index in _told_apart(rows)
+    timestamp, iso = -1.0, ""
+    records = []
+    for row, index in _told_apart(list(rows)):
+        if row.timestamp != timestamp:
+            timestamp = row.timestamp
+            iso = _iso(timestamp)
+        code, series = row.error_code, (row.port_num, row.sensor_name, row.measurement, row.unit)
+        record = _of_series(device_sn, device_name, series).copy()
+        record["timestamp_utc"] = iso
+        record["sub_sensor_index"] = index
+        record["value"] = row.value
+        record["local_datetime"] = row.datetime or None
+        if code != 0:
+            record["error_code"] = code
+            record["error_flag"] = None if code is None else True
+            record["error_description"] = ERROR_DESCRIPTIONS.get(code or 0)
+        if row.extra is not None or row.position is not None or row.reading_id is not None or row.unknown:
+            record["extra"] = _extra(row)
+        records.append(record)
+    return records
+
+
+_Place = tuple[int, str, str]
+"""Port, sensor and measurement."""
+
+
+def _told_apart(rows: list[Row]) -> Iterable[tuple[Row, int]]:
+    """Return the rows of a moment, each with the index that no other row of its place has there."""
+    places = [
+        (NO_PORT if row.port_num is None else row.port_num, row.sensor_name or "", row.measurement) for row in rows
     ]
+    if len(set(places)) == len(rows):  # mostly
+        return [(row, 0 if row.position is None else row.index or 0) for row in rows]
+    return _with_free_indices(list(_once(zip(places, rows, strict=True))))
 
 
-def _once(rows: Iterable[Row]) -> Iterator[Row]:
+def _once(rows: Iterable[tuple[_Place, Row]]) -> Iterator[tuple[_Place, Row]]:
     """Yield the rows of a moment without those that say again, with the same id or position, what another has said.
 
     Rows with neither may be two depths that read the same, so all of them are kept.
     """
     seen = set()
-    for row in rows:
+    for place, row in rows:
         if row.position is None and row.reading_id is None:
-            yield row
+            yield place, row
         elif (whole := _ENCODER.encode(row)) not in seen:
             seen.add(whole)
-            yield row
+            yield place, row
 
 
-def _told_apart(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[int, str, str], int]]:
-    """Yield each row of a moment with its port, sensor and measurement, and the index that no other row has there.
+def _with_free_indices(rows: Sequence[tuple[_Place, Row]]) -> Iterator[tuple[Row, int]]:
+    """Yield each row of a moment with its position, which may not be unique: nothing of it is documented.
 
-    That is the position, which may not be unique, as nothing of it is documented; then, and for a row without one, it
-    is the lowest index that is free.
+    Then, and for a row without one, it is the lowest index that is free.
     """
-    placed = [
-        (row, (NO_PORT if row.port_num is None else row.port_num, row.sensor_name or "", row.measurement))
-        for row in _once(rows)
-    ]
-    taken: set[tuple[tuple[int, str, str], int]] = set()
+    taken: set[tuple[_Place, int]] = set()
     indices: list[int | None] = []
-    for row, place in placed:
+    for place, row in rows:
         index = row.index
         if index is not None and (place, index) not in taken:
             taken.add((place, index))
         else:
             index = None
         indices.append(index)
-    next_index: Counter[tuple[int, str, str]] = Counter()
-    for (row, place), known in zip(placed, indices, strict=True):
+    next_index: Counter[_Place] = Counter()
+    for (place, row), known in zip(rows, indices, strict=True):
         index = known
         if index is None:
             index = next_index[place]
             while (place, index) in taken:
                 index += 1
             next_index[place] = index + 1
-        yield row, place, index
+        yield row, index
+
+
+@functools.lru_cache(maxsize=1024)
+def _of_series(
+    device_sn: str, device_name: str | None, series: tuple[int | None, str | None, str, str | None]
+) -> dict[str, Any]:
+    """Return a record of a series as it mostly is, to be copied: sooner done than naming all columns of each."""
+    port, sensor, measurement, unit = series
+    return {
+        "device_sn": device_sn,
+        "timestamp_utc": None,
+        "port_number": NO_PORT if port is None else port,
+        "sensor_name": sensor or "",
+        "measurement": measurement,
+        "sub_sensor_index": 0,
+        "value": None,
+        "units": spelled_units(unit),
+        "error_code": 0,
+        "error_flag": False,
+        "error_description": None,
+        "local_datetime": None,
+        "device_name": device_name or None,
+        "extra": None,
+    }
 
 
 def moment_content(rows: Iterable[Row]) -> bytes:
@@ -489,22 +519,22 @@ def moment_content(rows: Iterable[Row]) -> bytes:
 
     Neither the order of rows nor the form of a number makes a difference, nor a name of the device.
     """
-    values = sorted(
-        _ENCODER.encode(
+    lines = _ENCODER.encode_lines(
+        [
             (
                 row.timestamp + 0.0,
                 NO_PORT if row.port_num is None else row.port_num,
                 row.sensor_name or "",
                 row.measurement,
-                row.index,
+                None if row.position is None else row.index,
                 comparable(row.value),
                 spelled_units(row.unit),
                 row.error_code,
             )
-        )
-        for row in rows
+            for row in rows
+        ]
     )
-    return overlap.content(b"".join(values))
+    return overlap.content(b"".join(sorted(lines.split(b"\n"))))
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -524,7 +554,13 @@ def _iso(timestamp: float) -> str:
 
 def _extra(row: Row) -> dict[str, Any] | None:
     """Return the fields of a row that no column knows."""
-    if row.position is None and row.reading_id is None:
-        return row.extra
-    extra = {"position": row.position, "reading_id": row.reading_id}
-    return {name: value for name, value in extra.items() if value is not None} | (row.extra or {})
+    extra = {}
+    if row.position is not None:
+        extra["position"] = row.position
+    if row.reading_id is not None:
+        extra["reading_id"] = row.reading_id
+    for attribute, name in row.unknown:
+        value = getattr(row, attribute)
+        if value is not msgspec.UNSET:
+            extra[name] = value
+    return extra | row.extra if row.extra else extra or None

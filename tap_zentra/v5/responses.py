@@ -6,10 +6,13 @@ be written. What keys, values and paging need is checked strictly; what is dirty
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import Sequence  # noqa: TC003 - msgspec needs it
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
 import msgspec
 
@@ -33,33 +36,45 @@ from tap_zentra.calls.errors import one_line
 from tap_zentra.settings import same_device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from tap_zentra.bodies import Fields
 
-PIECE_BYTES = 2**20
-"""Bytes of a page that are decoded in one go, at least: some 5000 readings."""
+PIECE_BYTES = 2**17
+"""Bytes of a page that are decoded in one go, at least: some 700 readings, few enough for the processor's caches."""
 
-PIECE_ROWS = 5000
+PIECE_ROWS = 700
 """As many readings."""
 
+KEPT_PIECES = 32
+"""Pieces at the end of a page that stay decoded, some 10 MB: the last days are looked at more than once."""
 
-class Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """One value of one sensor at one moment, as the service sends it; `timestamp` is in seconds since 1970."""
+MOST_UNKNOWN_FIELDS = 20
+"""Fields that nobody knows, of a row, for which it stays worthwhile to make a type."""
 
+
+class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """One value of one sensor at one moment, as the service sends it; `timestamp` is in seconds since 1970.
+
+    Fields in the service's order are decoded soonest.
+    """
+
+    port_num: Port | None = None
+    measurement: str
+    unit: str | None = None
+    sensor_name: str | None = None
+    value: int | float | None
     timestamp: (
         Annotated[int, msgspec.Meta(ge=0, le=LAST_TIMESTAMP)] | Annotated[float, msgspec.Meta(ge=0, le=LAST_TIMESTAMP)]
     )
-    measurement: str
-    value: int | float | None
-    port_num: Port | None = None
-    sensor_name: str | None = None
-    unit: str | None = None
-    error_code: Integer | None = None
     datetime: str | None = None
+    error_code: Integer | None = None
     position: Any = None
     reading_id: Any = None
     extra: dict[str, Any] | None = msgspec.field(default=None, name=EXTRA)
+
+    unknown: ClassVar[Sequence[tuple[str, str]]] = ()
+    """The fields that nobody knows, in the order of their names: attribute, name; UNSET where a row has none."""
 
     @property
     def moment(self) -> int:
@@ -115,7 +130,25 @@ class _PlainBody(msgspec.Struct):
 
 
 _BODY = msgspec.json.Decoder(_Body)
-_ROWS = msgspec.json.Decoder(list[Row])
+
+
+@functools.lru_cache(maxsize=16)
+def _rows_decoder(unknown: tuple[str, ...]) -> msgspec.json.Decoder[list[Row]]:
+    """Return what decodes rows that may have fields of these names too."""
+    if not unknown:
+        return msgspec.json.Decoder(list[Row])
+    fields = [(f"unknown_{number}", name) for number, name in enumerate(sorted(unknown))]
+    kind = msgspec.defstruct(
+        "RowWithUnknownFields",
+        [(attribute, Any, msgspec.field(default=msgspec.UNSET, name=name)) for attribute, name in fields],
+        bases=(Row,),
+        namespace={"unknown": fields},
+    )
+    return cast("msgspec.json.Decoder[list[Row]]", msgspec.json.Decoder(list[kind]))  # type: ignore[valid-type]
+
+
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.+?)` - at `")
+"""msgspec's words. Should they change, such rows are only decoded more slowly."""
 
 _BETWEEN_ROWS = re.compile(rb"\}\s*,\s*\{")
 """Where a page may be cut. Within a text or an object the piece would be no JSON; then it is cut further on."""
@@ -128,12 +161,13 @@ _NUL = b"\\u0000"
 
 @dataclass(frozen=True)
 class _Piece:
-    """A part of a page: where it lies, in bytes or in rows, and its first and last moment."""
+    """A part of a page: where it lies, in bytes, its first and last moment, and its rows, unless they were dropped."""
 
     start: int
     stop: int
     first: int
     last: int
+    rows: list[Row] | None
 
 
 class DataPage:
@@ -146,8 +180,12 @@ class DataPage:
         moments: When its readings were made, ascending, each once, in seconds since 1970.
     """
 
-    def __init__(self, body: _Body) -> None:
+    def __init__(self, body: _Body, *, may_have_nul: bool = False) -> None:
         """Check all rows.
+
+        Args:
+            body: A page.
+            may_have_nul: Whether a text in it may hold a NUL.
 
         Raises:
             NotJSONError: The rows are no JSON.
@@ -158,16 +196,20 @@ class DataPage:
         self.device_name = _storable(name) if isinstance(name, str) else None
         self.next_token = (body.pagination.next_token if body.pagination else None) or None
         self._values = memoryview(body.values)
-        self._sorted: list[Row] | None = None
-        moments: list[int] = []
+        self._may_have_nul = may_have_nul
+        self._unknown: tuple[str, ...] = ()
         self._pieces: list[_Piece] = []
+        moments: dict[int, None] = {}
+        is_sorted, latest = True, 0
         for start, stop, rows in self._cut():
-            several = [row.moment for row in rows]
-            self._pieces.append(_Piece(start, stop, several[0], several[-1]))
-            moments += [moment for moment, _ in itertools.groupby(several)]
-        self.moments: Sequence[int] = moments
-        if any(later <= earlier for earlier, later in itertools.pairwise(moments)):
-            self.moments = sorted(set(moments))
+            several = [int(row.timestamp) for row in rows]
+            is_sorted = is_sorted and latest <= several[0] and several == sorted(several)
+            latest = several[-1]
+            moments.update(dict.fromkeys(several))
+            self._keep(_Piece(start, stop, several[0], latest, rows))
+        self.moments: Sequence[int] = list(moments)
+        if not is_sorted:
+            self.moments = sorted(moments)
             self._sort()
 
     def rows(self, first: int = 0, last: int = LAST_TIMESTAMP) -> Iterator[list[Row]]:
@@ -179,19 +221,19 @@ class DataPage:
         """
         for piece in self._pieces:
             if piece.first <= last and piece.last >= first:
-                if self._sorted is not None:
-                    yield self._sorted[piece.start : piece.stop]
-                else:
-                    yield self._decode(piece.start, piece.stop)
+                yield self._decode(piece.start, piece.stop) if piece.rows is None else piece.rows
+
+    def _keep(self, piece: _Piece) -> None:
+        """Take note of a piece, and drop the rows of one that lies far enough before it."""
+        self._pieces.append(piece)
+        if len(self._pieces) > KEPT_PIECES:
+            self._pieces[-1 - KEPT_PIECES] = replace(self._pieces[-1 - KEPT_PIECES], rows=None)
 
     def _sort(self) -> None:
         """Bring the rows into the order of time: the service was asked for it, and does not promise it."""
         rows = sorted(itertools.chain.from_iterable(self.rows()), key=lambda row: row.moment)
-        cuts = [*range(0, len(rows), PIECE_ROWS), len(rows)]
-        self._pieces = [
-            _Piece(start, stop, rows[start].moment, rows[stop - 1].moment) for start, stop in itertools.pairwise(cuts)
-        ]
-        self._sorted = rows
+        several = [rows[first : first + PIECE_ROWS] for first in range(0, len(rows), PIECE_ROWS)]
+        self._pieces = [_Piece(0, 0, some[0].moment, some[-1].moment, some) for some in several]
 
     def _cut(self) -> Iterator[tuple[int, int, list[Row]]]:
         """Yield where each piece lies within the values, and its rows."""
@@ -213,16 +255,26 @@ class DataPage:
 
     def _decode(self, start: int, stop: int) -> list[Row]:
         text = b"".join((b"[", self._values[start:stop], b"]"))
-        if _NUL not in text:
-            try:
-                return _ROWS.decode(text)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                pass  # an odd field, a boundary that is none, or a fault: the slow way tells them apart
+        if not (self._may_have_nul and _NUL in text):
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return self._decode_strictly(text)
+        # An odd field, a boundary that is none, or a fault: the slow way tells them apart.
         raw = decode_leniently(text)
         for row in objects(raw):
             make_whole(row, ("port_num", "error_code"))
             set_odd_fields_aside(row, _FIELDS)
         return _convert(raw, list[Row])
+
+    def _decode_strictly(self, text: bytes) -> list[Row]:
+        """Decode rows, whatever fields they have that nobody knows: the page's other rows will have them too."""
+        while True:
+            try:
+                return _rows_decoder(self._unknown).decode(text)
+            except msgspec.ValidationError as error:
+                unknown = _UNKNOWN_FIELD.match(str(error))
+                if unknown is None or unknown[1] in self._unknown or len(self._unknown) == MOST_UNKNOWN_FIELDS:
+                    raise
+                self._unknown = (*self._unknown, unknown[1])
 
 
 def decode_page(body: bytes | bytearray) -> DataPage:
@@ -232,17 +284,25 @@ def decode_page(body: bytes | bytearray) -> DataPage:
         NotJSONError: The body is no JSON text.
         UnexpectedBodyError: A field is missing or of the wrong type; it is named.
     """
-    if b"NaN" in body or b"Infinity" in body:
-        body = _NO_NUMBER.sub(rb"\1null", body)
     try:
-        decoded = _BODY.decode(body)
+        decoded = _decode_body(body)
         if bytes(memoryview(decoded.values)[:1]) == b"[":
-            return DataPage(decoded)
+            return DataPage(decoded, may_have_nul=_NUL in body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     # A letter that is none, another word that is not JSON, or a fault: the slow way tells them apart.
     plain = _convert(decode_leniently(body), _PlainBody)
     return DataPage(_Body(plain.metadata, msgspec.Raw(msgspec.json.encode(plain.values)), plain.pagination))
+
+
+def _decode_body(body: bytes | bytearray) -> _Body:
+    """Return the parts of a page, with null for numbers that are none."""
+    try:
+        return _BODY.decode(body)
+    except msgspec.DecodeError:
+        if b"NaN" not in body and b"Infinity" not in body:
+            raise
+    return _BODY.decode(_NO_NUMBER.sub(rb"\1null", body))
 
 
 def require_page_of(page: DataPage, device_sn: str) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.batch import check
-from benchmarks.bounds import lower_bound, sequential
-from benchmarks.calls import calls_of_devices, limit_faults, makespan, read_calls
+from benchmarks.bounds import lower_bound, lower_bound_v5, sequential, sequential_v5
+from benchmarks.calls import calls_of_devices, limit_faults, makespan, of_devices, read_calls
 from benchmarks.canned import PROTOTYPE, build, readings_in
 from benchmarks.output import Messages, missing_faults, readings_told
 from benchmarks.tables import Table, judged
@@ -46,6 +46,15 @@ def test_a_sequential_client_waits_between_the_pages_of_each_device(pages: list[
     assert sequential(pages, window=2, user_limit=60) == 2 * windows
 
 
+@pytest.mark.parametrize(
+    ("pages", "windows", "one_by_one"), [([1], 0, 0), ([5], 0, 0), ([20], 15, 15), ([20] * 60, 15, 900), ([1, 7], 2, 2)]
+)
+def test_the_lower_bound_of_v5_is_the_longest_device(pages: list[int], windows: int, one_by_one: int) -> None:
+    """A burst costs nothing, and devices share no limit."""
+    assert lower_bound_v5(pages, window=2) == 2 * windows
+    assert sequential_v5(pages, window=2) == 2 * one_by_one
+
+
 def test_a_call_log_tells_makespan_calls_and_broken_limits(tmp_path: Path) -> None:
     """Calls count by their arrival; a 429 breaks a limit only when no fault was asked for."""
     log = tmp_path / "calls.log"
@@ -63,6 +72,7 @@ def test_a_call_log_tells_makespan_calls_and_broken_limits(tmp_path: Path) -> No
 
     calls = read_calls(log)
 
+    assert of_devices(calls) == calls
     assert makespan(calls) == 2.5
     assert calls_of_devices(calls) == [2, 2]
     assert limit_faults(calls) == ["1 calls broke a limit, the first for b"]

@@ -354,4 +354,4 @@ def test_before_the_first_response_whole_months_are_expected() -> None:
         memory.start_call(lambda: None)
         calls += 1
 
-    assert calls == 4
+    assert calls == 2

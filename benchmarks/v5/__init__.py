@@ -1,0 +1,1 @@
+"""What a sync of API v5 takes."""
