@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tap_zentra.emulator import Emulator
     from tap_zentra.v4.api import Api
     from tap_zentra.v4.pagination import PageRequest
-    from tap_zentra.v5 import pagination as v5
+    from tap_zentra.v5 import pagination as v5_pagination
     from tap_zentra.v5.api import Api as V5Api
     from tap_zentra.v5.readings import ReadingsV5Stream
     from tests.support import Rows
@@ -123,7 +123,7 @@ class WirelessV5Api:
         assert organization_id is None
         return self._get("/v5/devices", {"expand": "max_min_timestamp", "page_num": str(page)}, call)
 
-    def get_data(self, device_sn: str, page: v5.PageRequest, call: Call, *, units: str) -> bytes:
+    def get_data(self, device_sn: str, page: v5_pagination.PageRequest, call: Call, *, units: str) -> bytes:
         """Return one page of readings."""
         params = {"direction": "ascending", "units": units}
         if page.token is not None:
@@ -194,10 +194,11 @@ def run(
     return [json.loads(line) for line in output_of(tap, config, state).splitlines()]
 
 
-def sync(emulator: Emulator, *, state: Mapping[str, Any] | None = None, **settings: object) -> Run:
+def sync(emulator: Emulator, *, state: Mapping[str, Any] | None = None, v5: bool = False, **settings: object) -> Run:
     """Run the tap to its end, a window after any call before; of its log only the last lines, on what has failed."""
     emulator.let_window_pass()
-    there = {name.removeprefix("TAP_ZENTRA_").lower(): value for name, value in emulator.environment.items()}
+    variables = emulator.environment_v5 if v5 else emulator.environment
+    there = {name.removeprefix("TAP_ZENTRA_").lower(): value for name, value in variables.items()}
     output = io.BytesIO()
     failures: list[str] = []
     try:

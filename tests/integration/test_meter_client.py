@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_zentra.emulator import PROFILE_STATION, Device, Emulator, Fault
+from tests.in_process import sync
 from tests.support import PATIENCE
 
 if TYPE_CHECKING:
@@ -75,8 +76,13 @@ def value(row: Mapping[str, Any]) -> tuple[object, ...]:
 
 def held(emulator: Emulator) -> list[tuple[object, ...]]:
     """Return all values that the emulator holds, in the form of `value`."""
+    return [_value_of_tap(row) for row in emulator.readings_v5()]
+
+
+def _value_of_tap(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return one value of the tap's columns in the form of `value`."""
     names = ("device_sn", "timestamp_utc", "port_number", "sensor_name", "measurement", "value")
-    return [(*(row[name] for name in names), row["units"] or "", row["error_code"]) for row in emulator.readings_v5()]
+    return (*(row[name] for name in names), row["units"] or "", row["error_code"])
 
 
 @pytest.mark.parametrize(
@@ -100,13 +106,16 @@ def held(emulator: Emulator) -> list[tuple[object, ...]]:
     ],
 )
 def test_it_reads_the_whole_fleet(client: str, pages: int, options: dict[str, Any]) -> None:
-    """Month by month, and over refused calls, it gets every value that the emulator holds."""
+    """Month by month, and over refused calls, it gets every value that the emulator holds, and that the tap gets."""
     refused = Fault("lockout", "z6-00001", times=1)
     with Emulator(DEVICES, window=0.2, faults=[refused], **options) as emulator:
         got = read(client, emulator)
         calls = [call.status for call in emulator.calls if call.device_sn == "z6-00001"]
+        run = sync(emulator, v5=True, end_date=END)
 
         assert sorted(map(value, got["readings"]), key=str) == sorted(held(emulator), key=str)
+        assert sorted(map(_value_of_tap, run.records), key=str) == sorted(map(value, got["readings"]), key=str)
+    assert run.exit_code == 0, run.stderr
     assert calls[:2] == [429, 200]
     assert calls.count(200) == pages
 
