@@ -304,6 +304,11 @@ def _as_spelled(device_sns: tuple[str, ...], chosen: tuple[str, ...]) -> tuple[s
     return tuple(one for one in device_sns if same_device(one) in wanted)
 
 
+def is_classic_token(token: str) -> bool:
+    """Return whether a token has the form of those of ZENTRA Cloud Classic (METER's documentation)."""
+    return re.fullmatch(r"[0-9a-fA-F]{40}", token) is not None
+
+
 def same_device(device_sn: str) -> str:
     """Return what serial numbers of the same device, in whatever case, have in common."""
     return device_sn.casefold()

@@ -13,6 +13,7 @@ from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError
 from tap_zentra.calls.limits import CallLimits, SlidingWindow
 from tap_zentra.calls.memory import BodyMemory
 from tap_zentra.http import OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Transport
+from tap_zentra.settings import is_classic_token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,11 +38,25 @@ MOVED = (
 
 MAY_BE_MOVED = (401, 403, 404)
 
+NOT_CLASSIC = (
+    "; it does not look like a token of ZENTRA Cloud Classic (40 digits and letters from a to f): if it is a key of "
+    "ZENTRA Cloud 2.0 (app.zentracloud.io), set api_version to v5"
+)
+"""What a refused token probably is that has another form."""
+
 
 class Api:
     """Calls of one account at one server; may be used by many threads."""
 
-    def __init__(self, transport: Transport, *, base_url: str, api_version: str, device_call_limit: int) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        base_url: str,
+        api_version: str,
+        device_call_limit: int,
+        has_classic_token: bool = True,
+    ) -> None:
         """Make ready; nothing is called yet.
 
         Args:
@@ -49,8 +64,10 @@ class Api:
             base_url: Of the server, such as `https://zentracloud.com`.
             api_version: `v4` or `v3`.
             device_call_limit: Calls that the service allows a device; a 429 that names another number is the account's.
+            has_classic_token: Whether the token has the form that this service's tokens have.
         """
         self._transport = transport
+        self._has_classic_token = has_classic_token
         self._base = f"{base_url.rstrip('/')}/api/{api_version}"
         self._device_call_limit = device_call_limit
 
@@ -107,9 +124,10 @@ class Api:
         status, words = response.status_line, response.words
         moved = MOVED if response.status in MAY_BE_MOVED else ""
         if response.status == UNAUTHORIZED:
+            hint = moved if self._has_classic_token else NOT_CLASSIC
             return TokenRefusedError(
                 f"the service refuses the token ({status}: {words}); check auth_token, and server: a token is valid on "
-                f"one server only{moved}"
+                f"one server only{hint}"
             )
         if response.status == TOO_MANY_REQUESTS:
             return LockedOutError(
@@ -158,6 +176,7 @@ class Account:
             base_url=settings.api_url,
             api_version=settings.api_version,
             device_call_limit=settings.device_call_limit,
+            has_classic_token=is_classic_token(settings.auth_token),
         )
         limits = call_limits(
             user_limit=settings.user_call_limit,

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError
 from tap_zentra.calls.limits import CallLimits, Gcra, NoLimit
 from tap_zentra.http import OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Transport
+from tap_zentra.settings import is_classic_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,9 +37,6 @@ TOKEN_REFUSED = {400, 404, 410, 422}
 EARLIEST_EPOCH = 1_500_000_000
 """A number from here on in a refusal is the Unix time of the next allowed call; the words around it are not known."""
 
-CLASSIC_TOKEN = re.compile(r"[0-9a-f]{40}")
-"""What the tokens of ZENTRA Cloud Classic look like (METER's documentation)."""
-
 
 class PageTokenRefusedError(DeviceFailedError):
     """The service does not take the token of a page; the same range may be asked for by time."""
@@ -58,7 +56,7 @@ class Api:
         """
         self._transport = transport
         self._base = f"{base_url.rstrip('/')}/v5"
-        self._looks_classic = CLASSIC_TOKEN.fullmatch(key) is not None
+        self._looks_classic = is_classic_token(key)
         self._now = now
 
     def get_devices(self, page: int, call: Call, *, organization_id: str | None) -> bytes | bytearray:

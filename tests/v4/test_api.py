@@ -9,7 +9,7 @@ from requests.structures import CaseInsensitiveDict
 
 from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError, TransientError
 from tap_zentra.http import Transport
-from tap_zentra.settings import read_settings
+from tap_zentra.settings import is_classic_token, read_settings
 from tap_zentra.v4.api import Account, Api, lock_out_seconds, locks_account
 from tap_zentra.v4.pagination import PageRequest
 from tests.server import TOKEN, Response, Server
@@ -333,3 +333,20 @@ def test_before_the_first_response_full_pages_are_expected() -> None:
 
     assert first_calls() == 14
     assert first_calls(page_size=400) > 60
+
+
+def test_a_refused_token_of_another_form_is_named_as_what_it_probably_is(service: Server) -> None:
+    """Classic's tokens have 40 digits and letters from a to f; a key of 2.0 is no such token, as far as is known."""
+    service.answer_with(Response(401, {"detail": "Invalid token."}))
+    transport = Transport(header=("Authorization", "Token k"), secret="k-e-y", timeout=30, user_agent="x")
+    api = Api(
+        transport,
+        base_url="https://zentra.example",
+        api_version="v4",
+        device_call_limit=1,
+        has_classic_token=is_classic_token("k-e-y"),
+    )
+
+    with pytest.raises(TokenRefusedError, match=r"if it is a key of ZENTRA Cloud 2.0 .* set api_version to v5"):
+        _get(api)
+    assert is_classic_token("0123456789abcdef0123456789abcdef01234567")
