@@ -129,6 +129,21 @@ def test_an_idle_sync_costs_one_call(emulate: Emulate) -> None:
     assert {record["device_sn"] for record in second.records} == {"z6-00002"}
 
 
+def test_a_silent_device_has_no_empty_months_to_be_read(emulate: Emulate) -> None:
+    """The list says when it fell silent: neither a first sync nor the daily look at what came late goes beyond that."""
+    emulator = emulate(Device("z6-00001", records=100, interval=3600, start=START))
+    first = sync(emulator, v5=True)
+    (partition,) = first.state["bookmarks"]["readings_v5"]["partitions"]
+    partition["asked"] -= 86_400
+
+    second = sync(emulator, v5=True, state=first.state)
+
+    assert rows_of(first) == truth(emulator)
+    assert second.records == []
+    # Each time the list and a month, and one more of the days before.
+    assert [call.device_sn for call in emulator.calls] == [None, "z6-00001", None, "z6-00001", "z6-00001"]
+
+
 def test_what_arrives_late_is_loaded(emulate: Emulate) -> None:
     """Records of a device that was out of reach, behind its newest one: within the look-back they come."""
     emulator = emulate(Device("z6-00001", records=100, interval=3600, start=START))

@@ -87,6 +87,9 @@ READINGS_V5 = th.PropertiesList(
 READINGS_V5_KEY = ("device_sn", "timestamp_utc", "port_number", "sensor_name", "measurement", "sub_sensor_index")
 """So many columns that no value can overwrite another: API v5 has no record number."""
 
+LIST_MAY_LAG = 2 * DAY
+"""Seconds by which a device's newest reading may be newer than the list has it, as far as is known."""
+
 ERROR_DESCRIPTIONS = {
     128: "Sensor calibration problem",
     129: "Excitation under-voltage",
@@ -175,9 +178,9 @@ class ReadingsReader:
         self._settings = settings
         self._listed = listed
         self._now = int(now)
-        self._end = self._now if settings.end_date is None else min(settings.end_date, self._now)
         self._before = bookmark or Bookmark(None)
         self._old = -1 if self._before.value is None else self._before.value
+        self._end = min(self._last_possible(), self._now if settings.end_date is None else settings.end_date)
         self._standing = None if self._before.value is None else self._before
         self._reach = int(settings.lookback_days * DAY)
         self._overlap = Overlap(
@@ -317,6 +320,11 @@ class ReadingsReader:
                 if moment in still_open:
                     records = reading_records(rows, device_sn=self._device_sn, device_name=page.device_name)
                     self._held += [(moment, record) for record in records]
+
+    def _last_possible(self) -> int:
+        """Return the last moment that may have a reading: a device that went silent has no empty months to be read."""
+        last = self._last_listed()
+        return min(self._now, max(last, self._old) + LIST_MAY_LAG) if last else self._now
 
     def _last_listed(self) -> int:
         """Return when the device's last reading was made, as the list has it; 0: it does not say."""
