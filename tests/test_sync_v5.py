@@ -88,8 +88,8 @@ def test_every_value_arrives_exactly_once(options: dict[str, Any], emulate: Emul
     """What the service holds is what comes out, whichever service it is; and the next sync writes nothing again."""
     emulator = emulate(*_fleet(), meets_limit=options.get("budget", "device") != "device", **options)
 
-    first = sync(emulator, v5=True)
-    again = sync(emulator, v5=True, state=first.state)
+    first = sync(emulator, api_version="v5")
+    again = sync(emulator, api_version="v5", state=first.state)
 
     assert (first.exit_code, first.stderr) == (0, "")
     assert rows_of(first) == truth(emulator)
@@ -102,7 +102,7 @@ def test_each_month_is_a_call_and_none_is_refused(emulate: Emulate) -> None:
         *(Device(f"z6-{number:05}", records=6 * 31, interval=86_400, start=START) for number in range(1, 13))
     )
 
-    run = sync(emulator, v5=True, end_date=(START + timedelta(days=6 * 31)).isoformat())
+    run = sync(emulator, api_version="v5", end_date=(START + timedelta(days=6 * 31)).isoformat())
 
     assert run.exit_code == 0, run.stderr
     calls = Counter(call.device_sn for call in emulator.calls)
@@ -114,12 +114,12 @@ def test_an_idle_sync_costs_one_call(emulate: Emulate) -> None:
     """The list says that nothing is new; a device that has news is asked, and only it."""
     start = datetime.now(UTC) - timedelta(hours=60)  # a device that was silent for months has as many empty pages
     emulator = emulate(*(Device(f"z6-{number:05}", records=50, interval=3600, start=start) for number in range(1, 5)))
-    first = sync(emulator, v5=True)
+    first = sync(emulator, api_version="v5")
     before = len(emulator.calls)
 
-    idle = sync(emulator, v5=True, state=first.state)
+    idle = sync(emulator, api_version="v5", state=first.state)
     emulator.grow(3, "z6-00002")
-    second = sync(emulator, v5=True, state=idle.state)
+    second = sync(emulator, api_version="v5", state=idle.state)
 
     asked = [call.device_sn for call in emulator.calls[before:]]
     assert asked[:3] == [None, None, "z6-00002"]
@@ -132,11 +132,11 @@ def test_an_idle_sync_costs_one_call(emulate: Emulate) -> None:
 def test_a_silent_device_has_no_empty_months_to_be_read(emulate: Emulate) -> None:
     """The list says when it fell silent: neither a first sync nor the daily look at what came late goes beyond that."""
     emulator = emulate(Device("z6-00001", records=100, interval=3600, start=START))
-    first = sync(emulator, v5=True)
+    first = sync(emulator, api_version="v5")
     (partition,) = first.state["bookmarks"]["readings_v5"]["partitions"]
     partition["asked"] -= 86_400
 
-    second = sync(emulator, v5=True, state=first.state)
+    second = sync(emulator, api_version="v5", state=first.state)
 
     assert rows_of(first) == truth(emulator)
     assert second.records == []
@@ -148,11 +148,11 @@ def test_what_arrives_late_is_loaded(emulate: Emulate) -> None:
     """Records of a device that was out of reach, behind its newest one: within the look-back they come."""
     emulator = emulate(Device("z6-00001", records=100, interval=3600, start=START))
     emulator.withhold("z6-00001", 70, 80)
-    first = sync(emulator, v5=True)
+    first = sync(emulator, api_version="v5")
     emulator.deliver("z6-00001")
     emulator.grow(1)
 
-    second = sync(emulator, v5=True, state=first.state)
+    second = sync(emulator, api_version="v5", state=first.state)
 
     assert rows_of(first) | rows_of(second) == truth(emulator)
     late = {(START + timedelta(hours=number)).isoformat() for number in range(69, 80)}
@@ -164,11 +164,11 @@ def test_all_devices_of_the_key_are_read_where_none_are_named(emulate: Emulate) 
     """One that appears later is read from its start; one that vanishes keeps its bookmark."""
     devices = [Device(f"z6-{number:05}", records=30, interval=3600, start=START) for number in range(1, 4)]
     emulator = emulate(*devices[:2], Device("z6-00003", records=30, interval=3600, start=START, listed=False))
-    first = sync(emulator, v5=True, device_sns=None)
+    first = sync(emulator, api_version="v5", device_sns=None)
     assert {record["device_sn"] for record in first.records} == {"z6-00001", "z6-00002"}
 
     later = emulate(devices[0], devices[2])
-    second = sync(later, v5=True, device_sns=None, state=first.state)
+    second = sync(later, api_version="v5", device_sns=None, state=first.state)
 
     assert {record["device_sn"] for record in second.records} == {"z6-00003"}
     kept = {one["context"]["device_sn"] for one in second.state["bookmarks"]["readings_v5"]["partitions"]}
@@ -179,7 +179,7 @@ def test_a_device_that_is_named_is_read_although_it_is_not_in_the_list(emulate: 
     """Reports say that a dead device was absent from the list: absence does not mean that it is someone else's."""
     emulator = emulate(Device("z6-00001", records=30, interval=3600, start=START, listed=False))
 
-    run = sync(emulator, v5=True)
+    run = sync(emulator, api_version="v5")
 
     assert run.exit_code == 0, run.stderr
     assert rows_of(run) == truth(emulator)
@@ -189,7 +189,7 @@ def test_units_are_those_of_the_settings(emulate: Emulate) -> None:
     """For every call: the account's preference counts in v4 only."""
     emulator = emulate(Device("z6-00001", records=30, interval=3600, start=START, units_changed_at=10))
 
-    assert rows_of(sync(emulator, v5=True, units="imperial")) == truth(emulator, units="imperial")
+    assert rows_of(sync(emulator, api_version="v5", units="imperial")) == truth(emulator, units="imperial")
 
 
 def test_start_date_and_end_date_bound_the_readings(emulate: Emulate) -> None:
@@ -197,8 +197,8 @@ def test_start_date_and_end_date_bound_the_readings(emulate: Emulate) -> None:
     emulator = emulate(Device("z6-00001", records=500, interval=3600, start=START))
     start, end = "2025-11-10T00:00:00+00:00", "2025-11-15T12:00:00+00:00"
 
-    first = sync(emulator, v5=True, start_date=start, end_date=end)
-    second = sync(emulator, v5=True, start_date=start, state=first.state)
+    first = sync(emulator, api_version="v5", start_date=start, end_date=end)
+    second = sync(emulator, api_version="v5", start_date=start, state=first.state)
 
     since = {key: row for key, row in truth(emulator).items() if row["timestamp_utc"] >= start}
     assert rows_of(first) == {key: row for key, row in since.items() if row["timestamp_utc"] <= end}
@@ -209,9 +209,9 @@ def test_start_date_and_end_date_bound_the_readings(emulate: Emulate) -> None:
 def test_a_device_can_be_read_again_from_its_start(emulate: Emulate) -> None:
     """The one of reread_device_sns comes once more as a whole; the others go on."""
     emulator = emulate(*(Device(f"z6-{number:05}", records=40, interval=3600, start=START) for number in range(1, 4)))
-    first = sync(emulator, v5=True)
+    first = sync(emulator, api_version="v5")
 
-    second = sync(emulator, v5=True, state=first.state, reread_device_sns="Z6-00002", device_sns=None)
+    second = sync(emulator, api_version="v5", state=first.state, reread_device_sns="Z6-00002", device_sns=None)
 
     assert rows_of(second) == truth(emulator, device_sn="z6-00002")
 
@@ -223,7 +223,7 @@ def test_what_a_clock_stamps_ahead_waits_for_its_time(emulate: Emulate) -> None:
     ahead = Device("z6-00001", records=40, interval=3600, start=start, clock=((20, 20, 40 * 365 * 86_400),))
     emulator = emulate(ahead)
 
-    run = sync(emulator, v5=True)
+    run = sync(emulator, api_version="v5")
 
     assert rows_of(run) == {key: row for key, row in truth(emulator).items() if row["timestamp_utc"] < now.isoformat()}
     (bookmark,) = run.state["bookmarks"]["readings_v5"]["partitions"]
@@ -235,7 +235,7 @@ def test_a_refused_key_ends_the_run_with_one_call(*, named: bool, emulate: Emula
     """And the line says where keys are."""
     emulator = emulate(Device("z6-00001", records=5, start=START))
 
-    run = sync(emulator, v5=True, auth_token="another", **({} if named else {"device_sns": None}))
+    run = sync(emulator, api_version="v5", auth_token="another", **({} if named else {"device_sns": None}))
 
     assert run.exit_code == 1
     assert "app.zentracloud.io" in run.stderr
@@ -246,7 +246,7 @@ def test_without_a_list_named_devices_are_read_all_the_same(emulate: Emulate) ->
     """The list may not be there for every account."""
     emulator = emulate(Device("z6-00001", records=30, interval=3600, start=START), faults=[Fault("404", "devices")])
 
-    run = sync(emulator, v5=True)
+    run = sync(emulator, api_version="v5")
 
     assert (run.exit_code, run.stderr) == (0, "")
     assert rows_of(run) == truth(emulator)
@@ -256,7 +256,7 @@ def test_without_a_list_and_names_nothing_can_be_read(emulate: Emulate) -> None:
     """The run fails, and says why and what to do."""
     emulator = emulate(Device("z6-00001", records=30, start=START), faults=[Fault("404", "devices")])
 
-    run = sync(emulator, v5=True, device_sns=None)
+    run = sync(emulator, api_version="v5", device_sns=None)
 
     assert run.exit_code == 1
     assert "the device list could not be read" in run.stderr

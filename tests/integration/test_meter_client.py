@@ -111,7 +111,7 @@ def test_it_reads_the_whole_fleet(client: str, pages: int, options: dict[str, An
     with Emulator(DEVICES, window=0.2, faults=[refused], **options) as emulator:
         got = read(client, emulator)
         calls = [call.status for call in emulator.calls if call.device_sn == "z6-00001"]
-        run = sync(emulator, v5=True, end_date=END)
+        run = sync(emulator, api_version="v5", end_date=END)
 
         assert sorted(map(value, got["readings"]), key=str) == sorted(held(emulator), key=str)
         assert sorted(map(_value_of_tap, run.records), key=str) == sorted(map(value, got["readings"]), key=str)
