@@ -37,7 +37,7 @@ ALL = DEFAULT | {"memory-long": memory.measure_long}
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Small fleets, under a minute: shows that all is read and no limit broken.")
+@click.option("--quick", is_flag=True, help="Small fleets, two minutes: shows that all is read and no limit broken.")
 @click.option("--only", type=click.Choice(list(ALL)), multiple=True, help="One benchmark; can be repeated.")
 def main(only: tuple[str, ...], *, quick: bool) -> None:
     """Measure what a sync takes and what it would take at best."""
