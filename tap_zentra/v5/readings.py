@@ -372,6 +372,14 @@ class ReadingsV5Stream(FleetStream[Account]):
         foreign = [one for one in account.settings.reread_device_sns if same_device(one) not in known]
         if foreign:
             self.logger.warning("reread_device_sns names devices that are not in the list: %s", ", ".join(foreign))
+        if not listed:
+            organization_id = account.settings.organization_id
+            what = (
+                "that the key's user may see devices in ZENTRA Cloud 2.0"
+                if organization_id is None
+                else f"organization_id ({organization_id})"
+            )
+            self.fleet_error = f"the device list is empty, so no device was read; check {what}"
         return listed
 
     def _without_list(self, failure: str) -> Sequence[str]:

@@ -292,6 +292,31 @@ def test_without_a_list_and_without_names_the_run_fails(caplog: pytest.LogCaptur
     assert caplog.messages == ["the device list failed: refused"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "what_to_check"),
+    [
+        ({}, "check that the key's user may see devices in ZENTRA Cloud 2.0"),
+        ({"organization_id": "org-9"}, "check organization_id (org-9)"),
+    ],
+)
+def test_a_run_without_any_device_fails(settings: dict[str, object], what_to_check: str) -> None:
+    """A list that is empty is no fleet that was read to its end."""
+    stream = _stream(_Api(_list_of()), **settings)
+    words = f"the device list is empty, so no device was read; {what_to_check}"
+
+    assert list(_asked(stream)) == []
+    assert (stream.fleet_error, stream.failures, stream.failed_entirely) == (words, [words], True)
+
+
+def test_devices_that_are_named_are_read_although_the_list_is_empty(caplog: pytest.LogCaptureFixture) -> None:
+    """The list may leave devices out."""
+    stream = _stream(_Api(_list_of()), device_sns="z6-1")
+
+    assert list(_asked(stream)) == ["z6-1"]
+    assert stream.fleet_error is None
+    assert caplog.messages == ["not in the device list, and asked all the same: z6-1"]
+
+
 @pytest.mark.parametrize("device_sns", [{}, {"device_sns": "z6-1,z6-2"}], ids=["all", "named"])
 def test_a_refused_key_ends_the_run_at_the_list(device_sns: dict[str, object]) -> None:
     """No device is asked with a key that was refused just now."""
