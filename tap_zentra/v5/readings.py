@@ -173,6 +173,7 @@ class ReadingsReader:
         self._device_sn = device_sn
         self._api = api
         self._settings = settings
+        self._asked_as = device_sn if listed is None else listed.device_id
         self._listed = listed
         self._now = int(now)
         self._end = self._now if settings.end_date is None else min(settings.end_date, self._now)
@@ -211,7 +212,7 @@ class ReadingsReader:
         """
         self._token_error = None
         try:
-            return self._api.get_data(self._device_sn, self._paginator.request, call, units=self._settings.units)
+            return self._api.get_data(self._asked_as, self._paginator.request, call, units=self._settings.units)
         except PageTokenRefusedError as error:
             self._token_error = error
             return b""

@@ -250,6 +250,16 @@ def test_the_devices_that_are_named_are_read_as_they_are_spelled(caplog: pytest.
     assert caplog.messages == ["not in the device list, and asked all the same: z6-3, z6-4"]
 
 
+def test_a_device_is_asked_for_as_the_list_spells_it() -> None:
+    """The service may know a serial number in this case only; the records keep the user's spelling."""
+    api = _Api(_list_of("z6-1A"))
+    stream = _stream(api, device_sns="Z6-1a,Z6-3b")
+    for device_sn in _asked(stream):
+        stream.reader(device_sn, None, None, NOW).call(a_call())
+
+    assert api.asked[1:] == [("z6-1A", "metric"), ("Z6-3b", "metric")]
+
+
 def test_devices_that_are_gone_are_named_and_keep_their_bookmarks(caplog: pytest.LogCaptureFixture) -> None:
     """Their subscription may have ended, or someone has moved them."""
     assert _asked(_stream(_Api(_list_of("z6-1"))), "z6-1", "z6-8", "z6-9") == ["z6-1"]
