@@ -357,7 +357,7 @@ class ReadingsV5Stream(FleetStream[Account]):
         if self.token_error is not None:
             return []  # each device would be asked with a key that was refused just now
         if devices.failure is not None:
-            return self._without_list(devices.failure)
+            return named if self._is_stopped else self._without_list(devices.failure)
         listed = [device.device_id for device in devices]
         known = {same_device(one) for one in listed}
         if named:

@@ -302,6 +302,19 @@ def test_without_a_list_and_without_names_the_run_fails(caplog: pytest.LogCaptur
     assert caplog.messages == ["the device list failed: refused"]
 
 
+@pytest.mark.parametrize("device_sns", ["", "z6-1,z6-2"], ids=["all", "named"])
+def test_a_run_that_is_stopped_at_the_list_says_nothing_of_devices(
+    device_sns: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are not asked any more; the last line says that a signal came."""
+    api = _Api(_list_of("z6-1"))
+    stream = _stream(api, device_sns=device_sns)
+    stream.stop()
+
+    assert ",".join(_asked(stream)) == device_sns
+    assert (stream.fleet_error, api.asked, caplog.messages) == (None, [], [])
+
+
 @pytest.mark.parametrize(
     ("settings", "what_to_check"),
     [
