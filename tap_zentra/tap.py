@@ -114,6 +114,11 @@ class TapZentra(Tap):
         """
         with self._ending():
             super().sync_all()
+        if not any(stream.selected for stream in self.streams.values()):
+            self.logger.warning(
+                "no stream is selected, so nothing was read; select %s in the catalog, or with Meltano in `select`",
+                " or ".join(self.streams),
+            )
         streams = self._fleet_streams
         refused = [str(stream.token_error) for stream in streams if stream.token_error is not None]
         failures = refused[:1] or [failure for stream in streams for failure in stream.failures]

@@ -254,8 +254,6 @@ class Fleet(Generic[Page]):
     def _say_who_waits(self, turn: Turn, lock_out: LockOut, error: LockedOutError) -> None:
         """Log a lock-out, unless the account waits for as long anyway."""
         if lock_out.is_news:
-            who = "the account" if lock_out.account else "the device"
+            who = "the account is " if lock_out.account else ""
             why = "" if lock_out.why is None else f" ({lock_out.why})"
-            self._logger.warning(
-                "%s: %s is locked out for %g s: %s%s", turn.device_sn, who, lock_out.seconds, error, why
-            )
+            self._logger.warning("%s: %slocked out for %g s: %s%s", turn.device_sn, who, lock_out.seconds, error, why)

@@ -173,6 +173,8 @@ class Server:
             await asyncio.sleep(arrived + self._latency - time.monotonic())
             self._on_call(_record(call, answer, reception.injected))
             return await self._deliver(request, answer)
+        except ConnectionError:
+            return web.Response()  # nobody gets it: the client has hung up
         finally:
             self._room.give_back(len(answer.body))
 

@@ -76,7 +76,8 @@ class Api:
         parameters: dict[str, str | int] = {"expand": EXPANSIONS, "page_num": page, "limit": LIST_LIMIT}
         if organization_id is not None:
             parameters["organization_id"] = organization_id
-        return self._get("devices", parameters, call)
+        check = "the key's rights, and organization_id if you have set it"
+        return self._get("devices", parameters, call, check=check)
 
     def get_data(self, device_sn: str, page: PageRequest, call: Call, *, units: str) -> bytes | bytearray:
         """Fetch one page of a device's readings, in ascending order.
@@ -106,24 +107,25 @@ class Api:
             if page.start is not None:
                 parameters["start_datetime"] = _iso(page.start)
             parameters["end_datetime"] = _iso(page.end + 1)
+        check = "the serial number, and that the key's user may see the device in ZENTRA Cloud 2.0"
         try:
-            return self._get(f"devices/{quote(device_sn, safe='')}/data", parameters, call)
+            return self._get(f"devices/{quote(device_sn, safe='')}/data", parameters, call, check=check)
         except _RefusedError as error:
             if page.token is not None and error.status in TOKEN_REFUSED:
-                raise PageTokenRefusedError(str(error)) from None
+                raise PageTokenRefusedError(f"the service refuses the page's next_token ({error.words})") from None
             raise
 
     def close(self) -> None:
         """Close all connections; the next call makes a new one."""
         self._transport.close()
 
-    def _get(self, path: str, parameters: Mapping[str, str | int], call: Call) -> bytearray:
+    def _get(self, path: str, parameters: Mapping[str, str | int], call: Call, *, check: str) -> bytearray:
         response = self._transport.get(f"{self._base}/{path}", parameters, call)
         if response.status != OK:
-            raise self._error(response)
+            raise self._error(response, check)
         return response.body
 
-    def _error(self, response: Response) -> CallError:
+    def _error(self, response: Response, check: str) -> CallError:
         status, words = response.status_line, response.words
         if response.status == UNAUTHORIZED:
             classic = (
@@ -140,16 +142,15 @@ class Api:
             seconds = lock_out_seconds(response.body, response.headers, self._now())
             return LockedOutError(words, seconds=seconds, account=locks_account(words))
         return self._transport.general_error(response) or _RefusedError(
-            f"the service refuses the call ({status}: {words}); check the serial number, and that the key's user may "
-            "see the device in ZENTRA Cloud 2.0",
-            response.status,
+            response.status, f"{status}: {words}", check=check
         )
 
 
 class _RefusedError(DeviceFailedError):
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
+    def __init__(self, status: int, words: str, *, check: str) -> None:
+        super().__init__(f"the service refuses the call ({words}); check {check}")
         self.status = status
+        self.words = words
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,7 @@ class ReadingsReader:
         self._device_sn = device_sn
         self._api = api
         self._settings = settings
+        self._asked_as = device_sn if listed is None else listed.device_id
         self._listed = listed
         self._now = int(now)
         self._before = bookmark or Bookmark(None)
@@ -214,7 +215,7 @@ class ReadingsReader:
         """
         self._token_error = None
         try:
-            return self._api.get_data(self._device_sn, self._paginator.request, call, units=self._settings.units)
+            return self._api.get_data(self._asked_as, self._paginator.request, call, units=self._settings.units)
         except PageTokenRefusedError as error:
             self._token_error = error
             return b""
@@ -364,7 +365,7 @@ class ReadingsV5Stream(FleetStream[Account]):
         if self.token_error is not None:
             return []  # each device would be asked with a key that was refused just now
         if devices.failure is not None:
-            return self._without_list(devices.failure)
+            return named if self._is_stopped else self._without_list(devices.failure)
         listed = [device.device_id for device in devices]
         known = {same_device(one) for one in listed}
         if named:
@@ -380,6 +381,14 @@ class ReadingsV5Stream(FleetStream[Account]):
         foreign = [one for one in account.settings.reread_device_sns if same_device(one) not in known]
         if foreign:
             self.logger.warning("reread_device_sns names devices that are not in the list: %s", ", ".join(foreign))
+        if not listed:
+            organization_id = account.settings.organization_id
+            what = (
+                "that the key's user may see devices in ZENTRA Cloud 2.0"
+                if organization_id is None
+                else f"organization_id ({organization_id})"
+            )
+            self.fleet_error = f"the device list is empty, so no device was read; check {what}"
         return listed
 
     def _without_list(self, failure: str) -> Sequence[str]:

@@ -229,6 +229,18 @@ def test_an_answer_that_never_comes_takes_no_room(client: requests.Session, monk
     assert len(found) == 3 * 25
 
 
+def test_a_client_that_hangs_up_is_no_fault_of_the_emulator(caplog: pytest.LogCaptureFixture) -> None:
+    """A tap that is stopped breaks its calls off; no traceback comes of it, and others are answered."""
+    device = Device("z6-00001", records=2000, start=START)
+    with Emulator([device]) as emulator, requests.Session() as client:
+        client.trust_env = False
+        url, headers = f"{emulator.url}/v5/devices/z6-00001/data", {"X-API-Key": emulator.token}
+        client.get(url, params=RANGE, headers=headers, stream=True, timeout=PATIENCE).close()
+
+        assert get(client, emulator, "devices").status_code == 200
+    assert [record.message for record in caplog.records if record.exc_info] == []
+
+
 def test_no_answer_is_built_while_there_is_no_room() -> None:
     """Who waits for room goes on when some is given back, and not before."""
 

@@ -175,6 +175,19 @@ def test_a_stream_map_for_no_stream_is_named(emulate: Emulate, tap: Tap) -> None
     assert line.endswith("stream_maps has a map for reading, but there is no such stream; there is readings")
 
 
+def test_a_catalog_for_other_streams_is_named(emulate: Emulate, tap: Tap) -> None:
+    """Such as one of v4 for v5: nothing would be read, and nothing be said of it."""
+    (tap.folder / "catalog.json").write_text(json.dumps({"streams": [{"tap_stream_id": "readings_v5"}]}))
+
+    done = tap.sync(emulate(Device("z6-00001")), "--catalog", "catalog.json")
+
+    assert (done.exit_code, done.records) == (0, [])
+    assert "WARNING" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].endswith(
+        "no stream is selected, so nothing was read; select readings in the catalog, or with Meltano in `select`"
+    )
+
+
 def test_batch_files_hold_all_readings_and_the_state_follows_them(emulate: Emulate, tap: Tap) -> None:
     """With batch_config the readings go into gzipped JSONL files; STATE is never ahead of the files before it."""
     emulator = emulate(Device("z6-00001", records=30), Device("z6-00002", records=45))

@@ -156,7 +156,7 @@ LIST_OF_FAULTS = [{"loc": ["query", "end_datetime"], "msg": "mixed zones", "type
         (401, {"detail": "Invalid key."}, TokenRefusedError, "refuses the key (401 Reason: Invalid key.)"),
         (401, MAINTENANCE, TokenRefusedError, "(401 Reason: 'Down Back soon')"),
         (403, {"detail": "No permission."}, DeviceFailedError, "refuses the call (403 Reason: No permission.)"),
-        (404, {"detail": "Not found."}, DeviceFailedError, "(404 Reason: Not found.); check the serial number"),
+        (404, {"detail": "Not found."}, DeviceFailedError, "(404 Reason: Not found.)"),
         (422, {"detail": LIST_OF_FAULTS}, DeviceFailedError, '"msg": "mixed zones"'),
         (422, {"detail": "mixed\nzones"}, DeviceFailedError, "(422 Reason: mixed zones)"),
         (400, b"", DeviceFailedError, "(400 Reason: '')"),
@@ -191,6 +191,21 @@ def test_a_refused_list_is_no_refused_token(service: Server) -> None:
     with pytest.raises(DeviceFailedError) as caught:
         _api().get_devices(1, a_call(), organization_id=None)
     assert not isinstance(caught.value, PageTokenRefusedError)
+
+
+def test_a_refusal_says_what_to_check_of_what_was_refused(service: Server) -> None:
+    """A serial number only where one was asked for, and nothing where the way goes on by time."""
+    service.answer_with(Response(404, {"detail": "Not found."}))
+    with pytest.raises(DeviceFailedError) as of_the_list:
+        _api().get_devices(1, a_call(), organization_id=None)
+
+    head = "the service refuses the call (404 Reason: Not found.)"
+    assert str(of_the_list.value) == f"{head}; check the key's rights, and organization_id if you have set it"
+    assert str(_refusal(service, Response(404, {"detail": "Not found."}))) == (
+        f"{head}; check the serial number, and that the key's user may see the device in ZENTRA Cloud 2.0"
+    )
+    of_a_token = _refusal(service, Response(404, {"detail": "Not found."}), PageRequest(0, 1, token="a"))
+    assert str(of_a_token) == "the service refuses the page's next_token (404 Reason: Not found.)"
 
 
 def test_a_refused_key_says_where_the_right_one_is(service: Server) -> None:

@@ -250,6 +250,16 @@ def test_the_devices_that_are_named_are_read_as_they_are_spelled(caplog: pytest.
     assert caplog.messages == ["not in the device list, and asked all the same: z6-3, z6-4"]
 
 
+def test_a_device_is_asked_for_as_the_list_spells_it() -> None:
+    """The service may know a serial number in this case only; the records keep the user's spelling."""
+    api = _Api(_list_of("z6-1A"))
+    stream = _stream(api, device_sns="Z6-1a,Z6-3b")
+    for device_sn in _asked(stream):
+        stream.reader(device_sn, None, None, NOW).call(a_call())
+
+    assert api.asked[1:] == [("z6-1A", "metric"), ("Z6-3b", "metric")]
+
+
 def test_devices_that_are_gone_are_named_and_keep_their_bookmarks(caplog: pytest.LogCaptureFixture) -> None:
     """Their subscription may have ended, or someone has moved them."""
     assert _asked(_stream(_Api(_list_of("z6-1"))), "z6-1", "z6-8", "z6-9") == ["z6-1"]
@@ -290,6 +300,44 @@ def test_without_a_list_and_without_names_the_run_fails(caplog: pytest.LogCaptur
     assert list(_asked(stream)) == []
     assert (stream.fleet_error, stream.failures, stream.failed_entirely) == (words, [words], True)
     assert caplog.messages == ["the device list failed: refused"]
+
+
+@pytest.mark.parametrize("device_sns", ["", "z6-1,z6-2"], ids=["all", "named"])
+def test_a_run_that_is_stopped_at_the_list_says_nothing_of_devices(
+    device_sns: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are not asked any more; the last line says that a signal came."""
+    api = _Api(_list_of("z6-1"))
+    stream = _stream(api, device_sns=device_sns)
+    stream.stop()
+
+    assert ",".join(_asked(stream)) == device_sns
+    assert (stream.fleet_error, api.asked, caplog.messages) == (None, [], [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "what_to_check"),
+    [
+        ({}, "check that the key's user may see devices in ZENTRA Cloud 2.0"),
+        ({"organization_id": "org-9"}, "check organization_id (org-9)"),
+    ],
+)
+def test_a_run_without_any_device_fails(settings: dict[str, object], what_to_check: str) -> None:
+    """A list that is empty is no fleet that was read to its end."""
+    stream = _stream(_Api(_list_of()), **settings)
+    words = f"the device list is empty, so no device was read; {what_to_check}"
+
+    assert list(_asked(stream)) == []
+    assert (stream.fleet_error, stream.failures, stream.failed_entirely) == (words, [words], True)
+
+
+def test_devices_that_are_named_are_read_although_the_list_is_empty(caplog: pytest.LogCaptureFixture) -> None:
+    """The list may leave devices out."""
+    stream = _stream(_Api(_list_of()), device_sns="z6-1")
+
+    assert list(_asked(stream)) == ["z6-1"]
+    assert stream.fleet_error is None
+    assert caplog.messages == ["not in the device list, and asked all the same: z6-1"]
 
 
 @pytest.mark.parametrize("device_sns", [{}, {"device_sns": "z6-1,z6-2"}], ids=["all", "named"])
