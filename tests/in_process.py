@@ -21,7 +21,7 @@ from tap_zentra.v4.api import Account, call_limits
 from tap_zentra.v5.account import Account as V5Account
 from tap_zentra.v5.api import Limits, PageTokenRefusedError
 from tap_zentra.v5.device_list import DeviceList
-from tests.support import TOKEN, Run, bookmarks, by_key
+from tests.support import TOKEN, Run, access, bookmarks, by_key
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -197,7 +197,8 @@ def run(
 def sync(emulator: Emulator, *, state: Mapping[str, Any] | None = None, **settings: object) -> Run:
     """Run the tap to its end, a window after any call before; of its log only the last lines, on what has failed."""
     emulator.let_window_pass()
-    there = {name.removeprefix("TAP_ZENTRA_").lower(): value for name, value in emulator.environment.items()}
+    variables = access(emulator, **settings)
+    there = {name.removeprefix("TAP_ZENTRA_").lower(): value for name, value in variables.items()}
     output = io.BytesIO()
     failures: list[str] = []
     try:

@@ -96,9 +96,9 @@ def last_state(messages: list[dict[str, Any]], before: dict[str, Any]) -> dict[s
     return next((message["value"] for message in reversed(messages) if message["type"] == "STATE"), before)
 
 
-def bookmarks(state: dict[str, Any]) -> dict[str, int]:
-    """Return each device's bookmark."""
-    partitions = state.get("bookmarks", {}).get("readings", {}).get("partitions", [])
+def bookmarks(state: dict[str, Any], stream: str = "readings") -> dict[str, Any]:
+    """Return each device's bookmark: an mrid, or a moment as text."""
+    partitions = state.get("bookmarks", {}).get(stream, {}).get("partitions", [])
     return {
         partition["context"]["device_sn"]: partition["replication_key_value"]
         for partition in partitions
@@ -181,9 +181,17 @@ def gate(emulator: Emulator, *, first_held: int) -> Iterator[Gate]:
 
 
 def environment(emulator: Emulator, **settings: object) -> dict[str, str]:
-    """Return a clean environment with the settings for an emulator, and others by name."""
-    chosen = {f"TAP_ZENTRA_{name.upper()}": str(value) for name, value in settings.items()}
-    return environment_without("TAP_ZENTRA_", **(emulator.environment | chosen))
+    """Return a clean environment with the settings for an emulator, and others by name; None: without that one."""
+    chosen = {f"TAP_ZENTRA_{name.upper()}": value for name, value in settings.items()}
+    variables = access(emulator, **settings) | chosen
+    return environment_without(
+        "TAP_ZENTRA_", **{name: str(value) for name, value in variables.items() if value is not None}
+    )
+
+
+def access(emulator: Emulator, **settings: object) -> dict[str, str]:
+    """Return the variables with which the tap reads an emulator's service of the `api_version` that is set."""
+    return emulator.environment_v5 if settings.get("api_version") == "v5" else emulator.environment
 
 
 class Started(subprocess.Popen[str]):
