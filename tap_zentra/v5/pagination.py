@@ -67,6 +67,10 @@ class MonthPaginator:
             return 0
         return math.inf if self.position is None else _month(self._end) - _month(self.position) + 1
 
+    def is_last_month(self, moment: int) -> bool:
+        """Return whether the range ends in a moment's month, or before."""
+        return _month(moment) >= _month(self._end)
+
     def advance(self, newest: int | None, next_token: str | None) -> None:
         """Take note of the page that `request` brought, and move on.
 

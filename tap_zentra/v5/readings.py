@@ -232,7 +232,10 @@ class ReadingsReader:
         kept = [moment for moment in page.moments if self._first <= moment <= self._end]
         self._require_order(page, kept)
         newest = kept[-1] if kept else None
-        is_past_the_end = bool(page.moments) and page.moments[-1] > self._end
+        # One row beyond the end, in a page of an earlier month, says nothing of the months between.
+        is_past_the_end = (
+            bool(page.moments) and page.moments[-1] > self._end and self._paginator.is_last_month(page.moments[0])
+        )
         self._paginator.advance(newest, None if is_past_the_end else page.next_token)
         if newest is not None:
             self._newest = newest if self._newest is None else max(newest, self._newest)
