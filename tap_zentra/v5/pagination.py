@@ -67,6 +67,10 @@ class MonthPaginator:
             return 0
         return math.inf if self.position is None else _month(self._end) - _month(self.position) + 1
 
+    def is_last_month(self, moment: int) -> bool:
+        """Return whether the range ends in a moment's month, or before."""
+        return _month(moment) >= _month(self._end)
+
     def advance(self, newest: int | None, next_token: str | None) -> None:
         """Take note of the page that `request` brought, and move on.
 
@@ -93,11 +97,16 @@ class MonthPaginator:
     def go_on_by_time(self) -> bool:
         """Ask by time for what a token stood for, which the service has refused.
 
+        Where the range ends with a month, and its end itself was asked for by time, it stood for the month behind.
+
         Returns:
             Whether that may help: not when it was asked for by time, or has been from the same moment before.
         """
-        if self.request.token is None or self.position in self._restarts:
+        if self.request.token is None:
             return False
+        if self.position in self._restarts:
+            self.done = self.position == self._end and _month(self._end + 1) > _month(self._end)
+            return self.done
         self._restarts.add(self.position)
         self._tokens.clear()
         self.request = PageRequest(self.position, self._end)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 from singer_sdk import typing as th
 
-from tap_zentra.bodies import NO_PORT, clean_units, comparable
+from tap_zentra.bodies import NO_PORT, UnexpectedBodyError, clean_units, comparable
 from tap_zentra.settings import same_device
 from tap_zentra.singer import overlap
 from tap_zentra.singer.bookmarks import Bookmark
@@ -225,7 +225,7 @@ class ReadingsReader:
 
         Raises:
             NotJSONError: The response is cut off, or a page for people.
-            UnexpectedBodyError: It is not what the service sends.
+            UnexpectedBodyError: It is not what the service sends, or comes in another order than was asked for.
             NoProgressError: It would make the reader go in circles.
             PageTokenRefusedError: Neither the page's token nor a time brings the rest.
         """
@@ -234,13 +234,30 @@ class ReadingsReader:
         page = decode_page(body)
         require_page_of(page, self._device_sn)
         kept = [moment for moment in page.moments if self._first <= moment <= self._end]
+        self._require_order(page, kept)
         newest = kept[-1] if kept else None
-        is_past_the_end = bool(page.moments) and page.moments[-1] > self._end
+        # One row beyond the end, in a page of an earlier month, says nothing of the months between.
+        is_past_the_end = (
+            bool(page.moments) and page.moments[-1] > self._end and self._paginator.is_last_month(page.moments[0])
+        )
         self._paginator.advance(newest, None if is_past_the_end else page.next_token)
         if newest is not None:
             self._newest = newest if self._newest is None else max(newest, self._newest)
             self._overlap.note(self._contents(page, newest), read_from=self._first)
         return self._page(page, kept)
+
+    def _require_order(self, page: DataPage, kept: Sequence[int]) -> None:
+        """Refuse a page before or behind which older ones come: the bookmark would pass over them, or bring them twice.
+
+        Raises:
+            UnexpectedBodyError: It is one.
+        """
+        if page.is_descending and page.next_token:
+            raise UnexpectedBodyError("the service ignores direction: more pages follow one with the newest first")
+        if kept and self._newest is not None and kept[0] < self._newest:
+            raise UnexpectedBodyError(
+                f"a page goes back in time: {iso_timestamp(kept[0])} comes after {iso_timestamp(self._newest)}"
+            )
 
     def _go_on_by_time(self, error: PageTokenRefusedError) -> Page:
         """Ask by time for what a token stood for; it is no fault, so nothing is put off for it.

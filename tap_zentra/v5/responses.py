@@ -178,6 +178,7 @@ class DataPage:
         device_name: What the owner calls it.
         next_token: Of the page that follows; None: none does.
         moments: When its readings were made, ascending, each once, in seconds since 1970.
+        is_descending: Whether the service sent the newest ones first.
     """
 
     def __init__(self, body: _Body, *, may_have_nul: bool = False) -> None:
@@ -208,8 +209,10 @@ class DataPage:
             moments.update(dict.fromkeys(several))
             self._keep(_Piece(start, stop, several[0], latest, rows))
         self.moments: Sequence[int] = list(moments)
+        self.is_descending = False
         if not is_sorted:
             self.moments = sorted(moments)
+            self.is_descending = self.moments[::-1] == list(moments)
             self._sort()
 
     def rows(self, first: int = 0, last: int = LAST_TIMESTAMP) -> Iterator[list[Row]]:
