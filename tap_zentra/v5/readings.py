@@ -87,8 +87,8 @@ READINGS_V5 = th.PropertiesList(
 READINGS_V5_KEY = ("device_sn", "timestamp_utc", "port_number", "sensor_name", "measurement", "sub_sensor_index")
 """So many columns that no value can overwrite another: API v5 has no record number."""
 
-LIST_MAY_LAG = 2 * DAY
-"""Seconds by which a device's newest reading may be newer than the list has it, as far as is known."""
+LOOK_AHEAD = 31 * DAY
+"""Seconds behind its bookmark up to which a device is read of which the list says that it has nothing new."""
 
 ERROR_DESCRIPTIONS = {
     128: "Sensor calibration problem",
@@ -137,6 +137,8 @@ class MonthOfReadings(Page):
     def parts(self) -> Iterator[Part]:
         records = list(self.before)
         for moment, rows in by_moment(self.data.rows(*self.range)):
+            if moment > self.range[1]:
+                break
             if moment in self.wanted:
                 records += self.records(rows)
             if len(records) >= RECORDS_AT_ONCE:
@@ -193,6 +195,8 @@ class ReadingsReader:
         start = self._start()
         self._first = 0 if start is None else start
         self._newest: int | None = None
+        self._carried: list[Row] = []
+        """Rows of the last moment of the page before: nobody knows whether a page may end in the middle of one."""
         self._token_error: PageTokenRefusedError | None = None
         self._paginator = MonthPaginator(start=start, end=self._end)
         self._held: list[tuple[int, dict[str, Any]]] = []
@@ -233,20 +237,24 @@ class ReadingsReader:
             return self._go_on_by_time(self._token_error)
         page = decode_page(body)
         require_page_of(page, self._device_sn)
-        kept = [moment for moment in page.moments if self._first <= moment <= self._end]
-        self._require_order(page, kept)
-        newest = kept[-1] if kept else None
         # One row beyond the end, in a page of an earlier month, says nothing of the months between.
         is_past_the_end = (
             bool(page.moments) and page.moments[-1] > self._end and self._paginator.is_last_month(page.moments[0])
         )
-        self._paginator.advance(newest, None if is_past_the_end else page.next_token)
-        if newest is not None:
-            self._newest = newest if self._newest is None else max(newest, self._newest)
-            self._overlap.note(self._contents(page, newest), read_from=self._first)
+        self._require_order(page)
+        page.begin_with(self._carried)
+        kept = [moment for moment in page.moments if self._first <= moment <= self._end]
+        self._paginator.advance(kept[-1] if kept else None, None if is_past_the_end else page.next_token)
+        self._carried = []
+        if kept and not self.done:
+            last = kept.pop()
+            self._carried = next(list(rows) for moment, rows in by_moment(page.rows(last, last)) if moment == last)
+        if kept:
+            self._newest = kept[-1]
+            self._overlap.note(self._contents(page, kept[-1]), read_from=self._first)
         return self._page(page, kept)
 
-    def _require_order(self, page: DataPage, kept: Sequence[int]) -> None:
+    def _require_order(self, page: DataPage) -> None:
         """Refuse a page before or behind which older ones come: the bookmark would pass over them, or bring them twice.
 
         Raises:
@@ -254,9 +262,11 @@ class ReadingsReader:
         """
         if page.is_descending and page.next_token:
             raise UnexpectedBodyError("the service ignores direction: more pages follow one with the newest first")
-        if kept and self._newest is not None and kept[0] < self._newest:
+        earliest = next((moment for moment in page.moments if moment >= self._first), None)
+        latest = self._carried[0].moment if self._carried else self._newest
+        if earliest is not None and latest is not None and earliest < latest:
             raise UnexpectedBodyError(
-                f"a page goes back in time: {iso_timestamp(kept[0])} comes after {iso_timestamp(self._newest)}"
+                f"a page goes back in time: {iso_timestamp(earliest)} comes after {iso_timestamp(latest)}"
             )
 
     def _go_on_by_time(self, error: PageTokenRefusedError) -> Page:
@@ -267,7 +277,11 @@ class ReadingsReader:
         """
         if not self._paginator.go_on_by_time():
             raise PageTokenRefusedError(f"{error}; asking by time instead of by next_token did not help")
-        if self._newest is not None:
+        start = self._paginator.request.start
+        if self._carried and start is not None and start <= self._carried[0].moment:
+            self._first = self._carried[0].moment  # it comes again, and whole
+            self._carried = []
+        elif self._newest is not None and not self._carried:
             self._first = self._newest + 1
         warning = f"{error}; going on by time instead of by next_token"
         return WholePage(records=lambda: iter(()), bookmark=self._standing, warning=warning)
@@ -340,9 +354,12 @@ class ReadingsReader:
                     self._held += [(moment, record) for record in records]
 
     def _last_possible(self) -> int:
-        """Return the last moment that may have a reading: a device that went silent has no empty months to be read."""
-        last = self._last_listed()
-        return min(self._now, max(last, self._old) + LIST_MAY_LAG) if last else self._now
+        """Return the last moment to ask for: a device that fell silent years ago has no empty months to be read.
+
+        A list that were wrong for ever would only delay what is new, and lose nothing.
+        """
+        is_silent = 0 < self._last_listed() <= self._old
+        return min(self._now, self._old + LOOK_AHEAD) if is_silent else self._now
 
     def _last_listed(self) -> int:
         """Return when the device's last reading was made, as the list has it; 0: it does not say."""

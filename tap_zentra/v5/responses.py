@@ -226,6 +226,13 @@ class DataPage:
             if piece.first <= last and piece.last >= first:
                 yield self._decode(piece.start, piece.stop) if piece.rows is None else piece.rows
 
+    def begin_with(self, rows: list[Row]) -> None:
+        """Put rows of one moment, from the page before, in front of the others."""
+        if rows:
+            moment = rows[0].moment
+            self._pieces.insert(0, _Piece(0, 0, moment, moment, rows))
+            self.moments = [moment, *self.moments[self.moments[:1] == [moment] :]]
+
     def _keep(self, piece: _Piece) -> None:
         """Take note of a piece, and drop the rows of one that lies far enough before it."""
         self._pieces.append(piece)

@@ -162,7 +162,7 @@ def test_a_first_page_starts_at_the_bookmark_less_the_look_back(
 
 
 def test_a_reader_takes_pages_until_its_device_is_at_its_end() -> None:
-    """Each page says what it brings and where the bookmark goes; the reader, what is left and when it is done."""
+    """Each page says what it brings and where the bookmark goes; its last moment comes with the next one."""
     reader = _reader()
     progress = [(reader.calls_left, reader.done)]
     first = _take(reader, _page_of((MONTH_START - 9, 1), (MONTH_START - 5, 2), token="a"))
@@ -173,14 +173,39 @@ def test_a_reader_takes_pages_until_its_device_is_at_its_end() -> None:
     assert progress == [(math.inf, False), (2, False), (0, True)]
     assert _values(first, second) == [1, 2, 3]
     assert (first.positions, list(first.moments), first.ahead, first.rewritten, first.warning) == (
-        (MONTH_START - 9, MONTH_START - 5),
-        [MONTH_START - 9, MONTH_START - 5],
+        (MONTH_START - 9, MONTH_START - 9),
+        [MONTH_START - 9],
         None,
         0,
         None,
     )
-    assert (second.positions, list(second.moments)) == ((MONTH_START + 5,) * 2, [MONTH_START + 5])
-    assert (first.bookmark, second.bookmark) == (Bookmark(MONTH_START - 5), Bookmark(MONTH_START + 5, asked=NOW))
+    moments = [MONTH_START - 5, MONTH_START + 5]
+    assert (second.positions, list(second.moments)) == (tuple(moments), moments)
+    assert (first.bookmark, second.bookmark) == (Bookmark(MONTH_START - 9), Bookmark(MONTH_START + 5, asked=NOW))
+
+
+def test_a_moment_in_whose_middle_a_page_ends_is_written_whole_and_once() -> None:
+    """Its values keep telling themselves apart by their order, and no bookmark stands on it before it is complete."""
+    reader = _reader()
+    first = _take(reader, _page_of((900, 1), (1800, 2), (1800, 3), token="a"))
+    second = _take(reader, _page_of((1800, 4), token="b"))
+    third = _take(reader, _page_of((1800, 5), (2700, 6)))
+
+    assert (_values(first), _values(second), _values(third)) == ([1], [], [2, 3, 4, 5, 6])
+    records = [record for part in third.parts() for record in part.records]
+    assert [record["sub_sensor_index"] for record in records] == [0, 1, 2, 3, 0]
+    assert [page.bookmark and page.bookmark.value for page in (first, second, third)] == [900, 900, 2700]
+
+
+def test_a_moment_that_was_kept_for_the_next_page_is_not_lost_behind_a_refused_token() -> None:
+    """By time it comes again, whole; behind empty months it is written with what comes."""
+    reader = _reader()
+    first = _take(reader, _page_of((900, 1), (1800, 2), token="a"))
+    empty = _take(reader, _page_of(token="b"))
+    _refuse(reader)
+    last = _take(reader, _page_of((MONTH_START, 3)))
+
+    assert (_values(first), _values(empty), _values(last)) == ([1], [], [2, 3])
 
 
 def test_an_empty_page_with_a_token_is_not_the_end() -> None:
@@ -538,10 +563,10 @@ def test_a_refused_token_is_followed_by_time() -> None:
     second = _take(reader, _page_of((6, 2), (7, 3)))
 
     assert refused.warning == "the service refuses the call (422); going on by time instead of by next_token"
-    assert _bookmarks(refused) == [([], Bookmark(6))]
+    assert _bookmarks(refused) == [([], Bookmark(5))]
     assert (refused.positions, list(refused.moments), refused.rewritten) == (None, [], 0)
     assert request == PageRequest(6, NOW)
-    assert (_values(first), _values(second)) == ([1, 2], [3])
+    assert (_values(first), _values(second)) == ([1], [2, 3])
 
 
 def test_a_broken_response_behind_a_refused_token_is_no_refusal() -> None:

@@ -28,18 +28,22 @@ if TYPE_CHECKING:
 ENCODE = msgspec.json.Encoder().encode
 
 TOGETHER = 50
-"""Records that are written at once: while msgspec writes, no other thread can take the time of a call that arrives."""
+"""Records whose values are written at once: while msgspec writes, no other thread can note when a call arrives."""
 
 
 def data_body(device: Device, options: Options, page: Page, request: Request) -> bytes:
-    """Return a page of a device's readings. A month of many sensors has some 60 MB."""
+    """Return a page of a device's readings: a month of many sensors has some 60 MB; or as much as a page may hold."""
     told = records(device, options, page.cursor.units, page.mrids)
+    skipped = page.cursor.skipped
+    values = chain.from_iterable(as_sent(device, options, record) for record in told)
+    sent_ones = islice(values, skipped, skipped + options.page_rows if options.page_rows else None)
     rows = 0
     pieces = []
-    while some := list(islice(told, TOGETHER)):
-        sent = list(chain.from_iterable(as_sent(device, options, record) for record in some))
-        rows += len(sent)
-        pieces.append(ENCODE(sent)[1:-1])
+    while some := list(islice(sent_ones, TOGETHER * len(device.series) or TOGETHER)):
+        rows += len(some)
+        pieces.append(ENCODE(some)[1:-1])
+    if next(values, None) is not None:
+        page = page._replace(following=page.cursor.beyond(rows))
     pagination = _pagination(options, page, request) | {"num_readings": rows}
     head = ENCODE({"metadata": _metadata(device, options)})[:-1]
     return b"".join(

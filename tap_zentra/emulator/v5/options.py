@@ -51,6 +51,14 @@ class V5Options:
         default="page",
         metadata=choice("v5: a month without readings is a page of its own, or is skipped.", ["page", "skipped"]),
     )
+    page_rows: int = field(
+        default=0,
+        metadata=option(
+            "v5: values on a page at most, so that a page may end within a month, and within a moment. 0: any number.",
+            type=click.IntRange(0, 1_000_000),
+            metavar="NUMBER",
+        ),
+    )
     next_url: bool = field(default=False, metadata=flag("v5: the pagination also has next_url."))
     end: End = field(
         default="inclusive",

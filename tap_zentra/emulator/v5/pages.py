@@ -33,6 +33,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
         units: Of the values.
         month: Counted from the month 0 of the year 0.
         further: How many pages of the range were before this one.
+        skipped: How many values of the month were on pages before this one.
     """
 
     device_sn: str
@@ -42,6 +43,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     units: Units
     month: int
     further: int = 0
+    skipped: int = 0
 
     @property
     def token(self) -> str:
@@ -67,7 +69,11 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
     def moved(self, month: int) -> Cursor:
         """Return the page of another month."""
-        return msgspec.structs.replace(self, month=month, further=self.further + 1)
+        return msgspec.structs.replace(self, month=month, further=self.further + 1, skipped=0)
+
+    def beyond(self, values: int) -> Cursor:
+        """Return the page that goes on in the same month behind so many values of this one."""
+        return msgspec.structs.replace(self, further=self.further + 1, skipped=self.skipped + values)
 
 
 class Page(NamedTuple):
