@@ -96,9 +96,9 @@ def _no_constant(word: str) -> None:
     raise AssertionError(f"{word} is no JSON")
 
 
-def damaged(chance: random.Random) -> bytes:
+def damaged(chance: random.Random, right: bytes = RIGHT) -> bytes:
     """Return a right answer with one to four things changed somewhere, in its parts or in its bytes."""
-    body = json.loads(RIGHT)
+    body = json.loads(right)
     for _ in range(chance.randint(1, 4)):
         _damage(body, chance)
     text = json.dumps(body, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
@@ -130,7 +130,7 @@ def _damage(part: Any, chance: random.Random) -> None:
     elif action == 1 and isinstance(part, list):
         part.append(part[place])
     elif action == 2 and isinstance(part, dict):
-        part[chance.choice(["", "x", "mrid", "value", "tap-zentra: extra", "data"])] = part.pop(place)
+        part[chance.choice(["", "x", "mrid", "value", "tap-zentra: extra", "data", "timestamp"])] = part.pop(place)
     else:
         part[place] = chance.choice(ODD_VALUES)
 
@@ -145,7 +145,10 @@ ANY_JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["pagination", "data", "metadata", "readings", "mrid", "value", "detail", ""]), inner
+            st.sampled_from(
+                ["pagination", "data", "metadata", "readings", "mrid", "value", "values", "devices", "detail", ""]
+            ),
+            inner,
         )
     ),
     max_leaves=12,
