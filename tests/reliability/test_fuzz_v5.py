@@ -146,7 +146,7 @@ def list_survives(body: bytes) -> bool:
         return False
     for device in devices:
         assert device.device_id
-        assert device.last_measurement is None or device.last_measurement > 0
+        assert device.last_measurement is None or device.last_measurement >= 0
     return True
 
 
