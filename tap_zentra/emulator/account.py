@@ -177,6 +177,10 @@ class Emulator(Options):
         """Let a device vanish from v5's device list; it still answers by name."""
         self._change(device_sn, lambda device: replace(device, listed=False))
 
+    def relist(self, device_sn: str) -> None:
+        """Let a device be on v5's device list again."""
+        self._change(device_sn, lambda device: replace(device, listed=True))
+
     def regenerate_token(self) -> str:
         """Return a new token, which is the only one that is accepted from now on."""
         self._tokens += 1

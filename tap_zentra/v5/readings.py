@@ -24,7 +24,7 @@ from tap_zentra.singer.stream import FleetStream
 from tap_zentra.v5.account import Account
 from tap_zentra.v5.api import PageTokenRefusedError
 from tap_zentra.v5.pagination import MonthPaginator
-from tap_zentra.v5.responses import decode_page, require_page_of
+from tap_zentra.v5.responses import DataPage, decode_page, require_page_of
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tap_zentra.settings import Settings
     from tap_zentra.singer.bookmarks import Bookmarks
     from tap_zentra.v5.api import Api
-    from tap_zentra.v5.responses import DataPage, ListedDevice, Row
+    from tap_zentra.v5.responses import ListedDevice, Row
 
 READINGS_V5 = th.PropertiesList(
     th.Property("device_sn", th.StringType, required=True, description="Serial number of the device."),
@@ -198,6 +198,7 @@ class ReadingsReader:
         self._carried: list[Row] = []
         """Rows of the last moment of the page before: nobody knows whether a page may end in the middle of one."""
         self._token_error: PageTokenRefusedError | None = None
+        self._device_name: str | None = None
         self._paginator = MonthPaginator(start=start, end=self._end)
         self._held: list[tuple[int, dict[str, Any]]] = []
 
@@ -245,6 +246,11 @@ class ReadingsReader:
         page.begin_with(self._carried)
         kept = [moment for moment in page.moments if self._first <= moment <= self._end]
         self._paginator.advance(kept[-1] if kept else None, None if is_past_the_end else page.next_token)
+        self._device_name = page.device_name
+        return self._settle(page, kept)
+
+    def _settle(self, page: DataPage, kept: list[int]) -> MonthOfReadings:
+        """Return what a page brings of the moments that are kept; the last one is carried on if more is to come."""
         self._carried = []
         if kept and not self.done:
             last = kept.pop()
@@ -277,6 +283,9 @@ class ReadingsReader:
         """
         if not self._paginator.go_on_by_time():
             raise PageTokenRefusedError(f"{error}; asking by time instead of by next_token did not help")
+        if self.done:
+            page = DataPage.of(self._device_sn, self._device_name, self._carried)
+            return self._settle(page, list(page.moments))
         start = self._paginator.request.start
         if self._carried and start is not None and start <= self._carried[0].moment:
             self._first = self._carried[0].moment  # it comes again, and whole

@@ -226,6 +226,13 @@ class DataPage:
             if piece.first <= last and piece.last >= first:
                 yield self._decode(piece.start, piece.stop) if piece.rows is None else piece.rows
 
+    @classmethod
+    def of(cls, device_id: str, device_name: str | None, rows: list[Row]) -> DataPage:
+        """Return a page that holds nothing but rows of one moment, from the page before."""
+        page = cls(_Body(Metadata(device_id, device_name), msgspec.Raw(b"[]")))
+        page.begin_with(rows)
+        return page
+
     def begin_with(self, rows: list[Row]) -> None:
         """Put rows of one moment, from the page before, in front of the others."""
         if rows:

@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING
 from tap_zentra.calls.refusals import LockOut
 from tap_zentra.calls.schedule import HEAD_START, Schedule, Turn
 from tap_zentra.v4.api import call_limits
+from tap_zentra.v5.api import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from tap_zentra.calls.limits import CallLimits
 
     Answer = Callable[["Simulation", Turn], None]
 
 WINDOW = 60.0
 SPAN = 60.6
 """A window with its margin."""
+
+ROUNDING = 1e-9
+"""Seconds by which sums of the same periods may differ."""
 
 MOST_EVENTS = 10**6
 """A simulation that has not ended by then never will."""
@@ -77,6 +83,24 @@ class SharedLimit:
         return self._calls[-self._limit] + WINDOW - now if len(self._calls) >= self._limit else 0.0
 
 
+class SharedBudget:
+    """A budget of v5 that all devices share, told in the words of a device's; calls that it refuses do not count."""
+
+    def __init__(self, burst: int) -> None:
+        """Start rested: so many calls are allowed at once, and then one in a window."""
+        self._burst = burst
+        self._calls: list[float] = []
+
+    def __call__(self, simulation: Simulation, turn: Turn) -> None:
+        """Answer with a page, or with a 429."""
+        opens = _opens_at(self._calls, self._burst, WINDOW)
+        if opens > simulation.now:
+            simulation.lock_out(turn, math.ceil(opens - simulation.now), account=False)
+        else:
+            self._calls.append(simulation.now)
+            brings_page(simulation, turn)
+
+
 def locks_out(seconds: float | None, *, account: bool = False) -> Answer:
     """Answer with a 429."""
     return lambda simulation, turn: simulation.lock_out(turn, seconds, account=account)
@@ -90,6 +114,7 @@ class World:
         pages: Of each device.
         user_limit: Calls of the account in a window.
         device_limit: Calls of a device in a window.
+        burst: Calls that a rested device allows at once, as v5 counts; None: as v4 counts.
         max_calls: Calls at one time.
         max_attempts: Tries of one page.
         latency: Draws the seconds from sending a call to its answer.
@@ -103,6 +128,7 @@ class World:
     pages: Mapping[str, int]
     user_limit: int = 60
     device_limit: int = 1
+    burst: int | None = None
     max_calls: int = 16
     max_attempts: int = 5
     latency: Callable[[], float] = at_once
@@ -111,6 +137,18 @@ class World:
     answers: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
     later_answers: Callable[[], Answer] = lambda: brings_page
     waiting_since: float = 0.0
+
+
+def _limits(world: World) -> CallLimits:
+    if world.burst is None:
+        return call_limits(user_limit=world.user_limit, device_limit=world.device_limit, window=WINDOW)
+    return Limits.of(burst=world.burst, device_limit=world.device_limit, window=WINDOW).devices
+
+
+def _opens_at(calls: Sequence[float], burst: int, period: float) -> float:
+    """Return the first moment at which no stretch of time has more calls than a burst and one for each period."""
+    recent = sorted(calls, reverse=True)
+    return max((moment + (place + 2 - burst) * period for place, moment in enumerate(recent)), default=-math.inf)
 
 
 class Simulation:
@@ -131,7 +169,7 @@ class Simulation:
         self.left = dict(world.pages)
         self.schedule = Schedule(
             self.left,
-            call_limits(user_limit=world.user_limit, device_limit=world.device_limit, window=WINDOW),
+            _limits(world),
             window=WINDOW,
             max_calls=world.max_calls,
             max_attempts=world.max_attempts,
@@ -164,8 +202,8 @@ class Simulation:
                 assert decision.device_sn in may_be_called
                 self._call(decision)
                 continue
-            assert may_be_called == []
             later = math.inf if decision is None else decision
+            assert may_be_called == [] or later - self.now <= ROUNDING
             assert later > self.now
             if self._events and self._events[0][0] <= later:
                 self.now, _, happen = heapq.heappop(self._events)
@@ -271,12 +309,20 @@ class Simulation:
     def _free(self, calls: list[tuple[float, str]], device_sn: str | None, limit: int) -> bool:
         if self._locked_until.get(device_sn, 0.0) > self.now:
             return False
+        if self.world.burst is not None:
+            moments = [moment for moment, called in calls if called == device_sn]
+            return _opens_at(moments, self.world.burst, SPAN) <= self.now + ROUNDING
         return sum(moment + SPAN > self.now for moment, called in calls if device_sn in {None, called}) < limit
 
 
 def require_limits(simulation: Simulation) -> None:
-    """Require that no window of any position holds more calls than its limit."""
+    """Require that no window of any position holds more calls than its limit, or v5's budget allows each call."""
     world = simulation.world
-    for device_sn, limit in [(None, world.user_limit), *((one, world.device_limit) for one in world.pages)]:
-        moments = sorted(moment for moment, called in simulation.sent if device_sn in {None, called})
+    if world.burst is not None:
+        for called in world.pages:
+            moments = sorted(simulation.sent_to(called))
+            assert all(_opens_at(moments[:n], world.burst, WINDOW) <= moment for n, moment in enumerate(moments))
+        return
+    for device_sn, limit in [(None, world.user_limit), *((sn, world.device_limit) for sn in world.pages)]:
+        moments = sorted(moment for moment, one in simulation.sent if device_sn in {None, one})
         assert all(later - earlier > WINDOW for earlier, later in zip(moments, moments[limit:], strict=False))

@@ -13,6 +13,7 @@ from tap_zentra.v4.api import call_limits
 from tests.calls.simulation import (
     SPAN,
     WINDOW,
+    SharedBudget,
     SharedLimit,
     Simulation,
     World,
@@ -89,6 +90,18 @@ def test_the_refusals_set_the_pace_of_a_shared_limit(limit: int, max_calls: int,
     assert _phases(simulation) == {Phase.DONE}
     assert len(simulation.refused) <= 150 + max_calls + 2
     assert simulation.now <= 1.2 * windows * WINDOW
+
+
+@pytest.mark.parametrize("max_calls", [1, 4, 16])
+def test_a_budget_of_v5_that_30_devices_share_sets_the_pace(max_calls: int) -> None:
+    """Were it the key's after all, no device fails, fewer calls are refused than answered, and little time is lost."""
+    service = SharedBudget(5)
+    world = World(_fleet(30, 3), burst=5, max_calls=max_calls, latency=lambda: 1.0, later_answers=lambda: service)
+    simulation = Simulation(world).run()
+
+    assert _phases(simulation) == {Phase.DONE}
+    assert len(simulation.refused) <= 90 + max_calls + 2
+    assert simulation.now <= 1.2 * 85 * WINDOW
 
 
 def test_a_lock_out_of_a_healthy_account_costs_little_more_than_its_length() -> None:

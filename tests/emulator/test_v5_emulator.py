@@ -155,7 +155,7 @@ def test_records_can_come_late(client: requests.Session) -> None:
     assert [len(truth) for truth in truths] == [2 * 24, 2 * 25]
 
 
-def test_a_device_can_vanish_from_the_list(client: requests.Session) -> None:
+def test_a_device_can_vanish_from_the_list_and_come_back(client: requests.Session) -> None:
     """It still answers when it is asked."""
     with Emulator(DEVICES) as emulator:
         emulator.unlist("z6-00001")
@@ -163,6 +163,10 @@ def test_a_device_can_vanish_from_the_list(client: requests.Session) -> None:
 
         assert [device["device_id"] for device in listed] == ["z6-00002"]
         assert values(client, emulator, "z6-00001")
+
+        emulator.relist("z6-00001")
+
+        assert len(get(client, emulator, "devices").json()["devices"]) == 2
 
 
 def test_the_list_follows_the_devices(client: requests.Session) -> None:

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import random
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,85 +20,25 @@ from tap_zentra.emulator import STANDARD_STATION, Device, Emulator, Request
 from tap_zentra.settings import read_settings
 from tap_zentra.v4.pagination import NoProgressError
 from tap_zentra.v4.readings import READINGS, READINGS_KEY, ReadingsReader
-from tap_zentra.v5 import pagination as v5_pagination
-from tap_zentra.v5 import readings as v5_readings
 from tests.support import TOKEN, a_call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tap_zentra.calls.fleet import Reader
-    from tap_zentra.singer.pages import Page
     from tap_zentra.v4.api import Api
-    from tap_zentra.v5.api import Api as V5Api
 
 ANSWERS = int(os.environ.get("RELIABILITY_FUZZ_ANSWERS", "300000"))
 SEED = int(os.environ.get("RELIABILITY_FUZZ_SEED", "1"))
 """Of the long form."""
 
 DEVICE_SN = "z6-1"
-NOW = 2_000_000_000
+VALIDATE = jsonschema.Draft7Validator(READINGS).validate
 MOST_WORDS = 1000
 BIGGEST = 2**63
 
-EMULATOR = Emulator(
-    [Device(DEVICE_SN, records=4, error_rate=0.3, sensors=STANDARD_STATION[2:5])],
-    token=TOKEN,
-    positions=True,
-    reading_ids=True,
+RIGHT = (
+    Emulator([Device(DEVICE_SN, records=4, error_rate=0.3, sensors=STANDARD_STATION[2:5])], token=TOKEN)
+    .answer(Request("/api/v4/get_readings/", {"device_sn": DEVICE_SN, "sort_by": "ascending"}, f"Token {TOKEN}"))
+    .body
 )
-
-
-@dataclass(frozen=True)
-class Service:
-    """One of the two services: what it answers, and what the tap makes of it.
-
-    Attributes:
-        right: A right answer.
-        reader: Makes a device's reader whose call brings a body.
-        schema: Of the records.
-        key: Their key.
-        integers: Columns that hold integers.
-    """
-
-    right: bytes
-    reader: Callable[[bytes], Reader[Page]]
-    schema: dict[str, Any]
-    key: tuple[str, ...]
-    integers: tuple[str, ...]
-
-
-def _v4_reader(body: bytes) -> Reader[Page]:
-    api = SimpleNamespace(get_readings=lambda *_, **__: body)
-    given = read_settings({"auth_token": "x", "device_sns": DEVICE_SN})
-    return ReadingsReader(DEVICE_SN, cast("Api", api), given, bookmark=None, newest=None, now=NOW)
-
-
-def _v5_reader(body: bytes) -> Reader[Page]:
-    api = SimpleNamespace(get_data=lambda *_, **__: body)
-    given = read_settings({"auth_token": "x", "api_version": "v5"})
-    return v5_readings.ReadingsReader(DEVICE_SN, cast("V5Api", api), given, bookmark=None, listed=None, now=NOW)
-
-
-SERVICES = {
-    "v4": Service(
-        EMULATOR.answer(
-            Request("/api/v4/get_readings/", {"device_sn": DEVICE_SN, "sort_by": "ascending"}, f"Token {TOKEN}")
-        ).body,
-        _v4_reader,
-        READINGS,
-        READINGS_KEY,
-        ("mrid", "port_number", "sub_sensor_index", "tz_offset", "precision"),
-    ),
-    "v5": Service(
-        EMULATOR.answer(Request(f"/v5/devices/{DEVICE_SN}/data", {"direction": "ascending"}, api_key=TOKEN)).body,
-        _v5_reader,
-        v5_readings.READINGS_V5,
-        v5_readings.READINGS_V5_KEY,
-        ("port_number", "sub_sensor_index", "error_code"),
-    ),
-}
-for_each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 
 ODD_VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 0.5, -0.0, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 10**400, 1e308,
@@ -108,38 +47,46 @@ ODD_VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def survives(service: Service, body: bytes) -> bool:
+def survives(body: bytes) -> bool:
     """Take an answer as the tap does, and return whether it became records.
 
     Whatever it is, it becomes records that a target can take, or an error of a kind with words on one line.
     """
-    reader = service.reader(body)
+    api = SimpleNamespace(get_readings=lambda *_, **__: body)
+    reader = ReadingsReader(
+        DEVICE_SN,
+        cast("Api", api),
+        read_settings({"auth_token": "x", "device_sns": DEVICE_SN}),
+        bookmark=None,
+        newest=None,
+        now=2_000_000_000,
+    )
     try:
-        records = [record for part in reader.take(reader.call(a_call())).parts() for record in part.records]
-    except (NotJSONError, UnexpectedBodyError, NoProgressError, v5_pagination.NoProgressError) as error:
+        records = list(reader.take(reader.call(a_call())).records())
+    except (NotJSONError, UnexpectedBodyError, NoProgressError) as error:
         words = str(error)
     else:
-        require_records(service, records)
+        require_records(records)
         return True
     assert words.isprintable()
     assert len(words) < MOST_WORDS
     return False
 
 
-def require_records(service: Service, records: list[dict[str, Any]]) -> None:
+def require_records(records: list[dict[str, Any]]) -> None:
     """Require that records are what the schema says, and that none can overwrite another."""
-    keys = {tuple(record[column] for column in service.key) for record in records}
+    keys = {tuple(record[column] for column in READINGS_KEY) for record in records}
     assert len(keys) == len(records)
-    validator = jsonschema.Draft7Validator(service.schema)
     for record in records:
-        validator.validate(json.loads(msgspec.json.encode(record), parse_constant=_no_constant))
-        require_record(service, record)
+        require_record(record)
 
 
-def require_record(service: Service, record: dict[str, Any]) -> None:
-    """Require that a record is what warehouses can hold."""
+def require_record(record: dict[str, Any]) -> None:
+    """Require that a record is what the schema says, and what JSON and warehouses can hold."""
+    line = msgspec.json.encode(record)
+    VALIDATE(json.loads(line, parse_constant=_no_constant))
     assert record["device_sn"] == DEVICE_SN
-    for column in service.integers:
+    for column in ("mrid", "port_number", "sub_sensor_index", "tz_offset", "precision"):
         assert record[column] is None or -BIGGEST <= record[column] < BIGGEST
     texts = [value for name, value in record.items() if isinstance(value, str) and name != "extra"]
     assert not any("\x00" in text for text in texts)
@@ -149,9 +96,9 @@ def _no_constant(word: str) -> None:
     raise AssertionError(f"{word} is no JSON")
 
 
-def damaged(service: Service, chance: random.Random) -> bytes:
+def damaged(chance: random.Random, right: bytes = RIGHT) -> bytes:
     """Return a right answer with one to four things changed somewhere, in its parts or in its bytes."""
-    body = json.loads(service.right)
+    body = json.loads(right)
     for _ in range(chance.randint(1, 4)):
         _damage(body, chance)
     text = json.dumps(body, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
@@ -183,7 +130,7 @@ def _damage(part: Any, chance: random.Random) -> None:
     elif action == 1 and isinstance(part, list):
         part.append(part[place])
     elif action == 2 and isinstance(part, dict):
-        part[chance.choice(["", "x", "mrid", "timestamp", "value", "tap-zentra: extra", "data"])] = part.pop(place)
+        part[chance.choice(["", "x", "mrid", "value", "tap-zentra: extra", "data", "timestamp"])] = part.pop(place)
     else:
         part[place] = chance.choice(ODD_VALUES)
 
@@ -198,7 +145,9 @@ ANY_JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["pagination", "data", "metadata", "readings", "mrid", "value", "values", "detail", ""]),
+            st.sampled_from(
+                ["pagination", "data", "metadata", "readings", "mrid", "value", "values", "devices", "detail", ""]
+            ),
             inner,
         )
     ),
@@ -206,43 +155,39 @@ ANY_JSON = st.recursive(
 )
 
 
-@for_each_service
 @settings(derandomize=True, max_examples=400)
 @given(value=ANY_JSON)
 @example(value={"detail": "two\nlines and \x1b[31m colours"})
 @example(value={"detail": ["\x00"]})
-def test_any_json_is_taken_or_refused_in_one_line(value: object, service: Service) -> None:
+def test_any_json_is_taken_or_refused_in_one_line(value: object) -> None:
     """Whatever JSON comes instead of an answer, it ends in no traceback and in no wrong record."""
-    survives(service, json.dumps(value).encode("utf-8", "surrogatepass"))
+    survives(json.dumps(value).encode("utf-8", "surrogatepass"))
 
 
-@for_each_service
 @settings(derandomize=True, max_examples=400)
 @given(body=st.binary(max_size=60))
 @example(body=b'{"detail": "\xff"}')
 @example(body=b"\x00")
 @example(body=b"\xff\xfe")
-def test_any_bytes_are_refused_in_one_line(body: bytes, service: Service) -> None:
+def test_any_bytes_are_refused_in_one_line(body: bytes) -> None:
     """Bytes at random are no answer."""
-    assert not survives(service, body)
+    assert not survives(body)
 
 
-@for_each_service
 @pytest.mark.parametrize("seed", range(4))
-def test_damaged_answers_are_taken_or_refused_in_one_line(seed: int, service: Service) -> None:
+def test_damaged_answers_are_taken_or_refused_in_one_line(seed: int) -> None:
     """A right answer with a few things changed at random, 500 times for each seed."""
     chance = random.Random(seed)  # noqa: S311 - nothing secret
 
-    assert 0 < sum(survives(service, damaged(service, chance)) for _ in range(500)) < 500
+    assert 0 < sum(survives(damaged(chance)) for _ in range(500)) < 500
 
 
 @pytest.mark.long
-@for_each_service
 @pytest.mark.parametrize("seed", [SEED])
-def test_many_damaged_answers_are_taken_or_refused_in_one_line(seed: int, service: Service) -> None:
+def test_many_damaged_answers_are_taken_or_refused_in_one_line(seed: int) -> None:
     """The same for as many as one wishes."""
     chance = random.Random(seed)  # noqa: S311 - nothing secret
-    taken = sum(survives(service, damaged(service, chance)) for _ in range(ANSWERS))
+    taken = sum(survives(damaged(chance)) for _ in range(ANSWERS))
     print(f"{ANSWERS} answers, {taken} of them taken")  # noqa: T201
 
     assert 0 < taken < ANSWERS

@@ -1,144 +1,216 @@
-"""A month of a schedule with API v5 in simulated time: a run every hour, and at its end all is there."""
+"""A month of a schedule on v5, the clock in the test's hand: at its end all has arrived, and nothing twice but news."""
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
+import random
+from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_zentra.calls.errors import TokenRefusedError, TransientError
 from tap_zentra.emulator import STANDARD_STATION, Device, Emulator
-from tap_zentra.v5.readings import READINGS_V5_KEY
+from tap_zentra.singer.stream import SyncFailedError
 from tests.in_process import run_v5
-from tests.support import TOKEN, by_key, last_state
+from tests.reliability.v5 import held, newest, standing
+from tests.support import TOKEN, last_state
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.support import Rows
 
-START = datetime(2026, 1, 29, tzinfo=UTC)
-"""Three days before the end of a month: look-backs reach into the month before."""
+BEGIN = datetime(2026, 2, 26, 0, 10, tzinfo=UTC)
+"""When the first run begins; soon the month ends, and so a page."""
 
-HOUR = 3600
-PER_HOUR = 4
+HISTORY_DAYS = 70
+LOOKBACK_DAYS = 2
+LATE_HOURS = 30
+"""Within the look-back."""
 
-USUAL: dict[str, Any] = {}
+IDLE_HOURS = 50
+
 UNUSUAL: dict[str, Any] = {
+    "late_values": "null",
+    "entry_order": "shuffled",
+    "positions": True,
+    "reading_ids": True,
+    "duplicates": True,
     "empty_months": "skipped",
     "end": "exclusive",
-    "late_values": "null",
-    "reading_ids": True,
-    "positions": True,
-    "duplicates": True,
-    "entry_order": "shuffled",
-    "timestamps": "float",
-    "list_limit": 3,
+    "list_limit": 4,
+    "list_pagination": "missing",
 }
 """A service that is all that nobody can rule out."""
 
 
+def hourly_device(number: int) -> Device:
+    """Return a device that measures every hour, and has for months when the first run begins."""
+    start = BEGIN - timedelta(days=HISTORY_DAYS, minutes=10)
+    return Device(
+        f"z6-{number:05}", records=24 * HISTORY_DAYS, interval=3600, start=start, sensors=STANDARD_STATION[-2:]
+    )
+
+
 @dataclass
-class Operator:
-    """Who runs the schedule: each hour the tap, and what it wrote goes into a table and to the end of a file.
+class Schedule:
+    """Who runs the tap every hour, and keeps all that it writes.
 
     Attributes:
         emulator: The service.
-        token_lifetime: Pages that can be read by token before one is refused.
+        fault_rate: Share of the calls that fail.
+        hour: Since the first run.
+        key: That the tap has; the service may have another one by now.
         state: What the next run begins with.
-        table: What a target that goes by keys holds.
-        file: The keys of all that came, as often as it came.
-        calls: How many calls each run made.
+        moments: What was written of each moment of a device, run by run.
+        rows: The last record of each key.
+        calls: How many each run made.
+        failed: Runs that failed.
     """
 
     emulator: Emulator
-    token_lifetime: int
+    fault_rate: float = 0.05
+    hour: int = 0
+    key: str = TOKEN
     state: dict[str, Any] = field(default_factory=dict)
-    table: Rows = field(default_factory=dict)
-    file: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    moments: dict[tuple[str, str], list[set[str]]] = field(default_factory=lambda: defaultdict(list))
+    rows: Rows = field(default_factory=dict)
     calls: list[int] = field(default_factory=list)
+    failed: int = 0
 
-    def run(self, now: float) -> None:
-        """Run the tap once."""
-        numbers = [0]
-        messages = run_v5(self.emulator, self.state, numbers.append, now=now, token_lifetime=self.token_lifetime)
-        rows = by_key((one["record"] for one in messages if one["type"] == "RECORD"), READINGS_V5_KEY)
-        self.state = last_state(messages, self.state)
-        self.table |= rows
-        self.file.update(rows.keys())
-        self.calls.append(numbers[-1])
+    def run(self) -> None:
+        """Run the tap once; what a run that fails has written gets lost on its way."""
+        chance = random.Random(self.hour)  # noqa: S311 - nothing secret
+        self.calls.append(0)
+
+        def after_call(number: int) -> None:
+            self.calls[-1] = number
+            if self.key != self.emulator.token:
+                raise TokenRefusedError("the service refuses the key")
+            if chance.random() < self.fault_rate:
+                raise TransientError("the connection failed")
+
+        now = (BEGIN + timedelta(hours=self.hour)).timestamp()
+        settings = {"lookback_days": LOOKBACK_DAYS, "max_attempts": 100, "call_limit_window": 0.01}
+        try:
+            messages = run_v5(self.emulator, self.state, after_call, now=now, token_lifetime=1, **settings)
+        except SyncFailedError:
+            self.failed += 1
+        else:
+            self._keep(messages)
+            self.state = last_state(messages, self.state)
+        self.hour += 1
+
+    def _keep(self, messages: Sequence[dict[str, Any]]) -> None:
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for record in (message["record"] for message in messages if message["type"] == "RECORD"):
+            key = (record["device_sn"], record["timestamp_utc"])
+            text = str(sorted(record.items()))
+            assert text not in found[key]
+            found[key].add(text)
+            place = (record["port_number"], record["sensor_name"], record["measurement"], record["sub_sensor_index"])
+            self.rows[*key, *place] = record
+        for key, records in found.items():
+            self.moments[key].append(records)
 
 
-def _live(operator: Operator, hours: int) -> float:
-    """Let the fleet measure, and what happens to devices happen; return the moment of the end."""
-    emulator = operator.emulator
-    out_of_reach, gone, silent, *_ = emulator.device_sns
-    now = START.timestamp() + 24 * HOUR + 60
-    for hour in range(hours):
-        now += HOUR
-        if hour == hours // 4:
-            following = emulator.device(out_of_reach).next_mrid
-            # What it makes in the next two hours comes after the hour behind them.
-            emulator.withhold(out_of_reach, following, following + 2 * PER_HOUR - 1)
-        elif hour == hours // 4 + 3:
-            emulator.deliver(out_of_reach)
-        elif hour == hours // 3:
-            emulator.unlist(gone)
+@dataclass(frozen=True)
+class Month:
+    """What happens to a fleet.
+
+    Attributes:
+        schedule: The runs.
+        late: A device some of whose records arrive behind newer ones.
+        vanishing: One that is not on the list for some time.
+        silent: One that stops measuring.
+        added: One that is on the list from some hour on only.
+    """
+
+    schedule: Schedule
+    late: str
+    vanishing: str
+    silent: str
+    added: str
+
+    def live(self, hours: int) -> Schedule:
+        """Let it all happen, with a run every hour."""
+        emulator = self.schedule.emulator
+        emulator.unlist(self.added)
+        self.schedule.run()
+        for hour in range(hours):
+            self._measure(hour)
+            self._change(hour)
+            self.schedule.run()
+        emulator.deliver(self.late)
+        return self.schedule
+
+    def _measure(self, hour: int) -> None:
+        emulator = self.schedule.emulator
+        if hour % LATE_HOURS in {3, 4, 11}:
+            mrid = emulator.device(self.late).next_mrid
+            emulator.withhold(self.late, mrid, mrid)
         for device_sn in emulator.device_sns:
-            if device_sn != silent or hour < hours // 2:
-                emulator.grow(PER_HOUR, device_sn)
-        operator.run(now)
-    # Late enough that each device is looked at for what came late.
-    operator.run(now + 25 * HOUR)
-    return now
+            if device_sn != self.silent or hour < 24:
+                emulator.grow(1, device_sn)
+        if hour % LATE_HOURS == LATE_HOURS - 1:
+            emulator.deliver(self.late)
+
+    def _change(self, hour: int) -> None:
+        emulator = self.schedule.emulator
+        if hour == 7:
+            emulator.unlist(self.vanishing)
+        elif hour == 40:
+            emulator.relist(self.vanishing)
+            emulator.relist(self.added)
+        elif hour % 50 == 20:
+            emulator.regenerate_token()
+        elif hour % 50 == 22:
+            self.schedule.key = emulator.token
 
 
 @pytest.mark.parametrize(
-    ("devices", "hours"),
-    [
-        pytest.param(5, 4 * 24, id="four days of 5 devices"),
-        pytest.param(40, 720, id="a month of 40 devices", marks=pytest.mark.long),
-    ],
+    "days", [pytest.param(4, id="four days"), pytest.param(30, id="a month", marks=pytest.mark.long)]
 )
-@pytest.mark.parametrize(
-    ("service", "token_lifetime"), [(USUAL, 0), (UNUSUAL, 1)], ids=["as far as it is known", "unusual"]
-)
-def test_after_a_schedule_with_changes_all_is_there(
-    devices: int, hours: int, service: dict[str, Any], token_lifetime: int
-) -> None:
-    """A run every hour; a device that was out of reach, one that vanishes from the list, one that falls silent."""
-    fleet = [
-        Device(f"z6-{number:05}", records=96, start=START, sensors=STANDARD_STATION[-1:])
-        for number in range(1, devices + 1)
-    ]
-    operator = Operator(Emulator(fleet, token=TOKEN, **service), token_lifetime)
+@pytest.mark.parametrize("unknown", [{}, UNUSUAL], ids=["as far as it is known", "unusual"])
+def test_after_a_schedule_with_faults_and_changes_all_has_arrived_once(days: int, unknown: dict[str, Any]) -> None:
+    """Records that come late, a device that vanishes and comes back, one that is silent, keys and tokens that end."""
+    emulator = Emulator([hourly_device(number) for number in range(6)], token=TOKEN, **unknown)
+    month = Month(Schedule(emulator), *emulator.device_sns[:4])
+    schedule = month.live(24 * days)
+    began_idle = len(schedule.calls)
+    schedule.fault_rate = 0.0
+    for _ in range(IDLE_HOURS):
+        schedule.run()
 
-    _live(operator, hours)
-
-    emulator = operator.emulator
-    gone = emulator.device_sns[1]
-    there = by_key(emulator.readings_v5(), READINGS_V5_KEY)
-    # Of the one that nobody names and the list lacks, what it had until then.
-    assert {key: row for key, row in operator.table.items() if key[0] != gone} == {
-        key: row for key, row in there.items() if key[0] != gone
-    }
-    assert operator.table.keys() <= there.keys()
-    if not service:
-        late = {key for key, times in operator.file.items() if times > 1}
-        assert {key[0] for key in late} == {emulator.device_sns[0]}
+    assert schedule.rows == held(emulator)
+    assert standing(schedule.state) == {device_sn: newest(emulator, device_sn) for device_sn in emulator.device_sns}
+    assert schedule.failed == 2 * ((24 * days + 29) // 50)
+    _require_nothing_twice(schedule, month.late)
+    _require_few_calls(schedule.calls[began_idle:], list_pages=3 if unknown else 1, devices=len(emulator.device_sns))
 
 
-def test_idle_hours_cost_a_call_and_once_a_day_one_for_each_device() -> None:
-    """Nothing is new for two days of hourly runs: nothing is written, and late values could still be found."""
-    fleet = [Device(f"z6-{number:05}", records=96, start=START, sensors=STANDARD_STATION[-1:]) for number in range(3)]
-    operator = Operator(Emulator(fleet, token=TOKEN), 0)
-    now = START.timestamp() + 24 * HOUR + 60
-    operator.run(now)
-    written = len(operator.file)
+def _require_nothing_twice(schedule: Schedule, late: str) -> None:
+    """Require that a moment was only written again if something of it had changed, where no other has come late.
 
-    for hour in range(1, 49):
-        operator.run(now + hour * HOUR)
+    Beside a moment that came late, the others of the same day share its digest.
+    """
+    again = {key: written for key, written in schedule.moments.items() if len(written) > 1}
+    assert all(
+        earlier != later
+        for (device_sn, _), written in again.items()
+        if device_sn != late
+        for earlier, later in itertools.pairwise(written)
+    )
+    assert any(device_sn == late for device_sn, _ in schedule.moments)
 
-    assert len(operator.file) == written
-    assert set(operator.file.values()) == {1}
-    assert Counter(operator.calls[1:]) == {1: 46, 1 + len(fleet): 2}
+
+def _require_few_calls(calls: Sequence[int], *, list_pages: int, devices: int) -> None:
+    """Require of runs for which there is nothing new that they ask for the list, and each device once in a day."""
+    days = IDLE_HOURS // 24
+    pages = 2  # the look-back may have the end of a month in it, and then a token be refused
+    assert min(calls) == list_pages
+    assert sum(calls) <= list_pages * len(calls) + (pages + 1) * devices * (days + 1)
+    assert sum(number > list_pages for number in calls) <= devices * (days + 1)
