@@ -26,7 +26,7 @@ PIPE_BYTES = 2**20
 
 
 def big_device(number: int) -> Device:
-    """Return a device with some 40,000 readings in one page."""
+    """Return a device with 50,000 readings in one page."""
     return small_device(number, records=2000, interval=900, sensors=STANDARD_STATION)
 
 
@@ -112,7 +112,7 @@ def test_many_ended_runs_bring_everything(number: signal.Signals, emulate: Emula
     emulator = emulate(*small_fleet(20), big_device(99))
     state: dict[str, Any] = {}
     records: list[dict[str, Any]] = []
-    for _ in range(200):
+    for _ in range(60):
         run = run_until(emulator, tap, chance.randrange(2, 2000), number, state)
         records += run.records
         state = run.state or state
