@@ -94,6 +94,7 @@ def test_each_run_brings_what_is_new_and_an_idle_one_nothing(
     assert table.rows() == stored_v5(emulator)
 
 
+@pytest.mark.long
 def test_nulls_are_nulls_of_sql(project: MeltanoProject, emulate: Emulate, table: Postgres) -> None:
     """A value that a sensor did not give is NULL, with METER's code and its meaning."""
     emulator = emulate(FLEET[0])
@@ -137,6 +138,7 @@ def test_values_that_come_late_replace_the_rows_that_are_there(
     assert written == 2 * (table.count() - before)
 
 
+@pytest.mark.long  # the loaders' table tries files with this stream too
 def test_files_get_no_reading_twice(project: MeltanoProject, emulate: Emulate) -> None:
     """Through target-jsonl every reading is one line, after an idle run and after a run with news too."""
     emulator = emulate(*FLEET, positions=True)
