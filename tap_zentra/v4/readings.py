@@ -11,7 +11,7 @@ import msgspec
 from singer_sdk import typing as th
 
 from tap_zentra.bodies import clean_units, comparable
-from tap_zentra.singer import overlap
+from tap_zentra.singer import columns, overlap
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.moments import iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
@@ -38,30 +38,25 @@ if TYPE_CHECKING:
     from tap_zentra.v4.responses import Metadata, Reading
 
 READINGS = th.PropertiesList(
-    th.Property("device_sn", th.StringType, required=True, description="Serial number of the device."),
+    columns.DEVICE_SN,
     th.Property(
         "mrid",
         th.IntegerType,
         required=True,
         description="Measurement record id: one moment at one device. It grows with the device's records.",
     ),
-    th.Property("timestamp_utc", th.DateTimeType, required=True, description="Moment of the reading, ISO 8601, UTC."),
+    columns.TIMESTAMP_UTC,
     th.Property(
         "port_number", th.IntegerType, required=True, description="Port of the device; -1 when the service names none."
     ),
-    th.Property(
-        "measurement",
-        th.StringType,
-        required=True,
-        description="What was measured, as the service names it, for example `Water Content`.",
-    ),
+    columns.MEASUREMENT,
     th.Property(
         "sub_sensor_index",
         th.IntegerType,
         required=True,
         description="0; 1, 2, … for further places of the same port and measurement (depths of a profile probe).",
     ),
-    th.Property("value", th.NumberType, description="The value, in `units`; null when the sensor gave none."),
+    columns.VALUE,
     th.Property("units", th.StringType, description="Units as the account prefers them, for example `m³/m³`."),
     th.Property("precision", th.IntegerType, description="Decimal places that the service shows."),
     th.Property(
@@ -70,18 +65,13 @@ READINGS = th.PropertiesList(
         description="True when the service marks the reading as faulty.",
     ),
     th.Property("error_description", th.StringType, description="What the service says of the fault."),
-    th.Property("local_datetime", th.StringType, description="Moment in the device's local time, with its offset."),
+    columns.LOCAL_DATETIME,
     th.Property("tz_offset", th.IntegerType, description="The local time's offset from UTC, in seconds."),
-    th.Property("device_name", th.StringType, description="Name of the device."),
+    columns.DEVICE_NAME,
     th.Property("sensor_name", th.StringType, description="Kind of sensor, for example `TEROS 11`."),
     th.Property("sensor_sn", th.StringType, description="Serial number of the sensor."),
     th.Property("depth", th.StringType, description="Depth of the sensor as entered in ZENTRA Cloud, if asked for."),
-    th.Property(
-        "extra",
-        # Without `properties`, an empty set of which would have flattening drop the column.
-        th.CustomType({"type": ["object"], "additionalProperties": True}),
-        description="Fields that the columns above do not know, or not in the form in which they came.",
-    ),
+    columns.EXTRA,
 ).to_dict()
 """JSON schema of stream `readings`: one record for each value."""
 

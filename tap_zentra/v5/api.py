@@ -7,7 +7,6 @@ import json
 import re
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError
 from tap_zentra.calls.limits import CallLimits, Gcra, NoLimit
 from tap_zentra.http import OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Transport
 from tap_zentra.settings import is_classic_token
+from tap_zentra.singer.moments import iso_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,8 +105,8 @@ class Api:
             # Both in the same form, or the service refuses them; the end one second later, because nobody knows
             # whether it is inclusive.
             if page.start is not None:
-                parameters["start_datetime"] = _iso(page.start)
-            parameters["end_datetime"] = _iso(page.end + 1)
+                parameters["start_datetime"] = iso_timestamp(page.start)
+            parameters["end_datetime"] = iso_timestamp(page.end + 1)
         check = "the serial number, and that the key's user may see the device in ZENTRA Cloud 2.0"
         try:
             return self._get(f"devices/{quote(device_sn, safe='')}/data", parameters, call, check=check)
@@ -223,7 +223,3 @@ def _server_time(headers: Mapping[str, str], now: float) -> float:
         return parsedate_to_datetime(headers["Date"]).timestamp()
     except (ValueError, TypeError, KeyError, OverflowError):
         return now
-
-
-def _iso(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat()

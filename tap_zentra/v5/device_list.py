@@ -61,8 +61,7 @@ class ListReader:
         new = [device for device in page.listed() if same_device(device.device_id) not in self._found]
         self._found |= {same_device(device.device_id) for device in new}
         # Where the service does not say how many pages there are, one that brings nothing new is behind the last.
-        is_last = not new if page.total_pages is None else self._page >= page.total_pages
-        self.done = is_last or not new
+        self.done = not new or (page.total_pages is not None and self._page >= page.total_pages)
         self.calls_left = 0 if self.done else max(1, (page.total_pages or 0) - self._page)
         self._page += 1
         return new

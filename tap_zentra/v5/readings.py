@@ -15,7 +15,7 @@ from singer_sdk import typing as th
 
 from tap_zentra.bodies import NO_PORT, UnexpectedBodyError, clean_units, comparable
 from tap_zentra.settings import same_device
-from tap_zentra.singer import overlap
+from tap_zentra.singer import columns, overlap
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.moments import DAY, iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from tap_zentra.v5.responses import ListedDevice, Row
 
 READINGS_V5 = th.PropertiesList(
-    th.Property("device_sn", th.StringType, required=True, description="Serial number of the device."),
-    th.Property("timestamp_utc", th.DateTimeType, required=True, description="Moment of the reading, ISO 8601, UTC."),
+    columns.DEVICE_SN,
+    columns.TIMESTAMP_UTC,
     th.Property(
         "port_number",
         th.IntegerType,
@@ -55,12 +55,7 @@ READINGS_V5 = th.PropertiesList(
         required=True,
         description="Kind of sensor, for example `TEROS 12`; empty when the service names none.",
     ),
-    th.Property(
-        "measurement",
-        th.StringType,
-        required=True,
-        description="What was measured, as the service names it, for example `Water Content`.",
-    ),
+    columns.MEASUREMENT,
     th.Property(
         "sub_sensor_index",
         th.IntegerType,
@@ -68,19 +63,14 @@ READINGS_V5 = th.PropertiesList(
         description="The service's `position` where it sends one; else 0, and 1, 2, … for further values of the same "
         "port, sensor, measurement and moment (depths of a profile probe), in the service's order.",
     ),
-    th.Property("value", th.NumberType, description="The value, in `units`; null when the sensor gave none."),
+    columns.VALUE,
     th.Property("units", th.StringType, description="Units, metric or imperial as the settings say, such as `m³/m³`."),
     th.Property("error_code", th.IntegerType, description="The service's code of what went wrong; 0: nothing did."),
     th.Property("error_flag", th.BooleanType, description="True when the error code is not 0."),
     th.Property("error_description", th.StringType, description="METER's meaning of the error code."),
-    th.Property("local_datetime", th.StringType, description="Moment in the device's local time, with its offset."),
-    th.Property("device_name", th.StringType, description="Name of the device."),
-    th.Property(
-        "extra",
-        # Without `properties`, an empty set of which would have flattening drop the column.
-        th.CustomType({"type": ["object"], "additionalProperties": True}),
-        description="Fields that the columns above do not know, or not in the form in which they came.",
-    ),
+    columns.LOCAL_DATETIME,
+    columns.DEVICE_NAME,
+    columns.EXTRA,
 ).to_dict()
 """JSON schema of stream `readings_v5`: one record for each value."""
 
