@@ -12,7 +12,7 @@ from singer_sdk.exceptions import ConfigurationError
 from tap_zentra.settings import same_device
 from tap_zentra.singer.moments import iso_timestamp
 
-BESIDE_THE_VALUE = ("overlap", "places", "asked")
+BESIDE_THE_VALUE = ("overlap", "places", "asked", "stations", "known")
 """Names of what a partition keeps beside its bookmark, there and in `Bookmark`."""
 
 NEWEST_READINGS = "newest_readings"
@@ -34,12 +34,16 @@ class Bookmark:
         overlap: What the records up to it held, see `overlap`; None: nothing is known of that.
         places: Which place has which `sub_sensor_index`; None: the device has no port with several.
         asked: When the device was last read to its end, in seconds since 1970; None where nobody needs to know.
+        stations: Where each of a device's ways stands, where it has several; see `env_model`.
+        known: What stream `devices` tells of the device, and a run without new readings does not hear again; an object.
     """
 
     value: int | None
     overlap: Any = None
     places: Any = None
     asked: int | None = None
+    stations: Any = None
+    known: Any = None
 
     def at_start(self) -> Bookmark:
         """Return where the device stands when it is read again from its start: its places keep their index."""

@@ -6,7 +6,7 @@ import itertools
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_zentra.singer.moments import gaps
 
@@ -16,7 +16,7 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tap_zentra.calls.schedule import Outcome, Turn
     from tap_zentra.singer.bookmarks import Bookmark
@@ -24,6 +24,36 @@ if TYPE_CHECKING:
 
 RECORDS_AT_ONCE = 1000
 """Records that are built and written in one go: enough for speed, little enough for memory and for stopping."""
+
+
+class Channel(NamedTuple):
+    """What tells a sensor's channels from each other; empty texts for what the service does not tell."""
+
+    port_number: int
+    sub_sensor_index: int
+    measurement: str
+    sensor_name: str
+    sensor_sn: str
+    units: str
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Readings of a channel that were read.
+
+    Attributes:
+        channel: Whose they are.
+        moments: Of the first and the last one, in seconds since 1970; None: all are stamped in the future.
+        mrids: Lowest and highest mrid; None where the API has none.
+        depth: As the service writes it; None: it does not tell.
+        precision: Decimal places of the last one; None likewise.
+    """
+
+    channel: Channel
+    moments: tuple[int, int] | None
+    mrids: tuple[int, int] | None = None
+    depth: str | None = None
+    precision: int | None = None
 
 
 @dataclass(frozen=True)
@@ -34,10 +64,13 @@ class Part:
         records: They.
         bookmark: Tells where the device stands once they have been written; None: where it stood before, because
             records of later parts may come before these.
+        sightings: Tells which sensors the readings are of that were read, written or not; called only where somebody
+            wants to know, once the records have been written.
     """
 
     records: list[dict[str, Any]]
     bookmark: Callable[[], Bookmark | None] | None = None
+    sightings: Callable[[], Iterable[Sighting]] = tuple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +87,7 @@ class Page(ABC):
         rewritten: Records that were read again and are written again, because values came late or were corrected.
         warning: What a person should know of the page.
         went_back: The bookmark that the device's newest record was found to be behind; None: it was not.
+        known: What stream `devices` is to tell of the device, by this page and those before; None: nothing is known.
     """
 
     positions: tuple[int, int] | None = None
@@ -62,6 +96,7 @@ class Page(ABC):
     rewritten: int = 0
     warning: str | None = None
     went_back: int | None = None
+    known: Mapping[str, Any] | None = None
 
     @abstractmethod
     def parts(self) -> Iterator[Part]:
@@ -108,6 +143,7 @@ class DeviceProgress:
         rewritten: Records that were written again, because values came late or were corrected.
         went_back: The bookmark that the device's newest record was found to be behind; None: it was not.
         recent: When the last records were made that were read, in their order, in seconds since 1970.
+        known: What stream `devices` tells of it beside the above.
     """
 
     turn: Turn
@@ -121,6 +157,7 @@ class DeviceProgress:
     rewritten: int = 0
     went_back: int | None = None
     recent: list[int] = field(default_factory=list)
+    known: Mapping[str, Any] = field(default_factory=dict)
 
     def note(self, page: Page) -> None:
         """Take note of a page that is about to be written."""
@@ -132,6 +169,7 @@ class DeviceProgress:
         self.recent = moments[-RECENT:]
         self.newest = max([*page.moments, *([] if self.newest is None else [self.newest])], default=None)
         self.went_back = page.went_back
+        self.known = page.known or self.known
         if page.positions is not None:
             known = self.positions or page.positions
             self.positions = min(known[0], page.positions[0]), max(known[1], page.positions[1])
