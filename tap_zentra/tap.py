@@ -19,15 +19,18 @@ from singer_sdk.exceptions import ConfigValidationError, FatalSyncError
 from tap_zentra.settings import SCHEMA, SettingsError, read_settings
 from tap_zentra.singer.bookmarks import read_state
 from tap_zentra.singer.maps import name_failures, unknown_streams
-from tap_zentra.singer.stream import FleetStream, SyncFailedError
+from tap_zentra.singer.run import Run
+from tap_zentra.singer.sensors import SensorsStream
+from tap_zentra.singer.stream import FleetStream, StreamOfRun, SyncFailedError
 from tap_zentra.singer.writer import Writer
 from tap_zentra.v4.api import Account as ClassicAccount
+from tap_zentra.v4.devices import DevicesStream
 from tap_zentra.v4.readings import ReadingsStream
 from tap_zentra.v5.account import Account as V5Account
 from tap_zentra.v5.readings import ReadingsV5Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FrameType
 
     from singer_sdk.plugin_base import _ConfigInput
@@ -62,6 +65,9 @@ class TapZentra(Tap):
     name = "tap-zentra"
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SCHEMA)  # to which the SDK adds its own settings
     message_writer_class = Writer
+
+    run: Run
+    """What its streams do together; there once they are."""
 
     _stopped_by: int | None = None
 
@@ -100,8 +106,26 @@ class TapZentra(Tap):
     @override
     def discover_streams(self) -> Sequence[Stream]:
         if self.config.get("api_version") == "v5":
-            return [ReadingsV5Stream(self, lambda: self.v5_account)]
-        return [ReadingsStream(self, lambda: self.classic_account)]
+            return [
+                ReadingsV5Stream(self, lambda: self.v5_account),
+                SensorsStream(self, has_mrids=False),
+            ]
+        return [
+            ReadingsStream(self, lambda: self.classic_account),
+            DevicesStream(self),
+            SensorsStream(self, has_mrids=True),
+        ]
+
+    @override  # type: ignore[misc] # it is final, but the order of streams is settled nowhere else
+    def load_streams(self) -> list[Stream]:
+        """Return the streams, those that call first: they lead the run, also where BATCH has them write files."""
+        streams = sorted(super().load_streams(), key=lambda stream: not isinstance(stream, FleetStream))
+        self.run = self.new_run(stream for stream in streams if isinstance(stream, StreamOfRun))
+        return streams
+
+    def new_run(self, streams: Iterable[StreamOfRun]) -> Run:
+        """Return what streams do together."""
+        return Run(streams, logger=self.logger)
 
     @override  # type: ignore[misc] # it is final, but the SDK has no other place for the end of a run
     def sync_all(self) -> None:
@@ -116,23 +140,23 @@ class TapZentra(Tap):
             super().sync_all()
         if not any(stream.selected for stream in self.streams.values()):
             self.logger.warning(
-                "no stream is selected, so nothing was read; select %s in the catalog, or with Meltano in `select`",
-                " or ".join(self.streams),
+                "no stream is selected, so nothing was read; select one in the catalog, or in `select` with Meltano: %s",
+                ", ".join(self.streams),
             )
-        streams = self._fleet_streams
-        refused = [str(stream.token_error) for stream in streams if stream.token_error is not None]
-        failures = refused[:1] or [failure for stream in streams for failure in stream.failures]
-        if failures and (refused or not self._a_warning_is_enough(streams)):
+        if self.run.token_error is not None:
+            raise SyncFailedError([str(self.run.token_error)])
+        failures = self.run.failures
+        if failures and not self._a_warning_is_enough:
             raise SyncFailedError(failures)
         if failures:
             self.logger.warning(
                 "on_device_failure is warn, so the run ends with exit code 0 although %s", "; ".join(failures)
             )
 
-    def _a_warning_is_enough(self, streams: list[FleetStream[Any]]) -> bool:
-        """Whether the settings let a run end well whose streams have each been read for some devices."""
-        is_for_all = any(stream.failed_entirely for stream in streams)
-        return read_settings(self._config).on_device_failure == "warn" and not is_for_all
+    @property
+    def _a_warning_is_enough(self) -> bool:
+        """Whether the settings let a run end well that has read some devices to their end."""
+        return read_settings(self._config).on_device_failure == "warn" and not self.run.failed_entirely
 
     @override  # type: ignore[misc] # as sync_all
     def run_connection_test(self) -> bool:
@@ -204,8 +228,8 @@ class TapZentra(Tap):
         """Have all streams end at the next whole message; a second signal ends the process at once."""
         signal.signal(signum, signal.SIG_DFL)
         self._stopped_by = signum
-        for stream in self._fleet_streams:
-            stream.stop()
+        if self._streams is not None:
+            self.run.stop()
 
     @classmethod
     @override

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tap_zentra.emulator import Request
 from tap_zentra.settings import read_settings
+from tap_zentra.singer.run import Run as SyncRun
 from tap_zentra.singer.stream import SyncFailedError
 from tap_zentra.tap import TapZentra
 from tap_zentra.v4.api import Account, call_limits
 from tap_zentra.v5.account import Account as V5Account
 from tap_zentra.v5.api import Limits, PageTokenRefusedError
 from tap_zentra.v5.device_list import DeviceList
-from tests.support import TOKEN, Run, access, bookmarks, by_key
+from tests.support import TOKEN, Run, access, bookmarks, by_key, is_reading
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -29,17 +30,15 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from singer_sdk import Stream
+    from collections.abc import Callable, Iterable, Mapping
 
     from tap_zentra.calls.memory import Call
     from tap_zentra.emulator import Emulator
+    from tap_zentra.singer.stream import StreamOfRun
     from tap_zentra.v4.api import Api
     from tap_zentra.v4.pagination import PageRequest
     from tap_zentra.v5 import pagination as v5_pagination
     from tap_zentra.v5.api import Api as V5Api
-    from tap_zentra.v5.readings import ReadingsV5Stream
     from tests.support import Rows
 
 NO_LIMIT = 10**6
@@ -162,11 +161,8 @@ class WirelessV5(TapZentra):
         return V5Account(settings, api, limits.devices, DeviceList(api, settings, limits.list))
 
     @override
-    def discover_streams(self) -> Sequence[Stream]:
-        streams = super().discover_streams()
-        for stream in streams:
-            cast("ReadingsV5Stream", stream)._now = lambda: self.now  # noqa: SLF001 - as a test's clock
-        return streams
+    def new_run(self, streams: Iterable[StreamOfRun]) -> SyncRun:
+        return SyncRun(streams, logger=self.logger, now=lambda: self.now)
 
 
 def run_v5(
@@ -237,7 +233,7 @@ def require_true_states(messages: Iterable[dict[str, Any]], fleet: Rows, had: Ro
     """
     received = dict(had)
     for message in messages:
-        if message["type"] == "RECORD":
+        if is_reading(message):
             received |= by_key([message["record"]])
         elif message["type"] == "STATE":
             claimed = bookmarks(message["value"])

@@ -45,6 +45,9 @@ UNKNOWN: dict[str, dict[str, Any]] = {
 }
 """What nobody outside METER knows of the service: options of the emulator, a set for each of some services."""
 
+NOT_READINGS = {"devices", "sensors", "env_model_data"}
+"""Streams whose records are no readings, under whatever names those go."""
+
 Key = tuple[Any, ...]
 Rows = dict[Key, dict[str, Any]]
 
@@ -69,8 +72,12 @@ class Run:
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        """The records of all RECORD messages."""
-        return [message["record"] for message in self.messages if message["type"] == "RECORD"]
+        """The readings, in order."""
+        return readings_of(self.messages)
+
+    def records_of(self, stream: str) -> list[dict[str, Any]]:
+        """Return the records of one stream, in order."""
+        return [message["record"] for message in self.messages if is_record_of(message, stream)]
 
     @cached_property
     def rows(self) -> dict[str, Rows]:
@@ -89,6 +96,26 @@ class Run:
     def state(self) -> dict[str, Any]:
         """The last STATE, as Meltano would keep it."""
         return last_state(self.messages, {})
+
+
+def is_record_of(message: dict[str, Any], stream: str) -> bool:
+    """Return whether a message is a record of a stream."""
+    return bool(message["type"] == "RECORD" and message["stream"] == stream)
+
+
+def is_schema_of(message: dict[str, Any], stream: str) -> bool:
+    """Return whether a message is the schema of a stream."""
+    return bool(message["type"] == "SCHEMA" and message["stream"] == stream)
+
+
+def is_reading(message: dict[str, Any]) -> bool:
+    """Return whether a message is a reading's record."""
+    return bool(message["type"] == "RECORD" and message["stream"] not in NOT_READINGS)
+
+
+def readings_of(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the readings' records of some messages."""
+    return [message["record"] for message in messages if is_reading(message)]
 
 
 def last_state(messages: list[dict[str, Any]], before: dict[str, Any]) -> dict[str, Any]:

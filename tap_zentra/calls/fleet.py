@@ -19,7 +19,7 @@ from tap_zentra.calls.schedule import Phase, Schedule, Turn
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tap_zentra.calls.memory import BodyMemory, Call
 
@@ -104,6 +104,12 @@ class Fleet(Generic[Page]):
         """End the reading after the page at hand; may be called from a signal handler."""
         self.stopped = True
         self._responses.put(None)
+
+    def withdraw(self, turns: Iterable[Turn], reason: str) -> None:
+        """Call no more for some devices, nobody can take their pages."""
+        with self._scheduling():
+            for turn in turns:
+                self._schedule.withdraw(turn, reason)
 
     def pages(self, between_pages: Callable[[], None]) -> Iterator[tuple[Turn, Page]]:
         """Yield the pages of all devices in the order in which they arrive, until every device is done or failed.
@@ -228,7 +234,7 @@ class Fleet(Generic[Page]):
             case _:
                 self._give_up(turn, error)
         if turn.phase is Phase.FAILED:
-            self._logger.error("%s failed: %s", turn.device_sn, turn.failure)
+            self._logger.error("%s failed: %s", turn.name, turn.failure)
 
     def _give_up(self, turn: Turn, error: CallError) -> None:
         with self._scheduling() as now:
@@ -241,7 +247,7 @@ class Fleet(Generic[Page]):
         with self._scheduling() as now:
             attempts = self._schedule.try_again(turn, str(error), now)
         if attempts is not None:
-            self._logger.warning("%s: %s; attempt %d failed; retrying", turn.device_sn, error, attempts)
+            self._logger.warning("%s: %s; attempt %d failed; retrying", turn.name, error, attempts)
 
     def _lock_out(self, turn: Turn, error: LockedOutError) -> None:
         with self._scheduling() as now:
@@ -256,4 +262,4 @@ class Fleet(Generic[Page]):
         if lock_out.is_news:
             who = "the account is " if lock_out.account else ""
             why = "" if lock_out.why is None else f" ({lock_out.why})"
-            self._logger.warning("%s: %slocked out for %g s: %s%s", turn.device_sn, who, lock_out.seconds, error, why)
+            self._logger.warning("%s: %slocked out for %g s: %s%s", turn.name, who, lock_out.seconds, error, why)

@@ -40,6 +40,8 @@ class Outcome(enum.StrEnum):
     """It was read to its end."""
     FAILED = "failed"
     """It was not, be it for a failure or because the run ended before."""
+    NOT_ASKED = "not asked"
+    """Nobody has called for it: nothing of it was wanted, or the run ended before."""
 
 
 @dataclass(eq=False)
@@ -48,6 +50,7 @@ class Turn:
 
     Attributes:
         device_sn: Serial number.
+        about: What of the device is read, where it has several turns.
         calls_left: Calls still to be made, as far as known; infinite for a device that was not asked yet.
         phase: Where the device stands.
         calls: Calls that were sent.
@@ -63,6 +66,7 @@ class Turn:
     """
 
     device_sn: str
+    about: str = ""
     calls_left: float = math.inf
     phase: Phase = Phase.WAITING
     calls: int = 0
@@ -77,16 +81,32 @@ class Turn:
     delays: Generator[float, Any, None] | None = field(default=None, repr=False)
 
     @property
+    def name(self) -> str:
+        """What people know it by."""
+        return f"{self.device_sn} ({self.about})" if self.about else self.device_sn
+
+    @property
     def outcome(self) -> Outcome:
         """What has become of the device, should the run be over."""
-        return Outcome.CURRENT if self.phase is Phase.DONE else Outcome.FAILED
+        if self.phase is Phase.DONE:
+            return Outcome.CURRENT
+        return Outcome.NOT_ASKED if self.phase is Phase.WAITING and not self.calls else Outcome.FAILED
+
+
+def calls_left_by_device(turns: Iterable[Turn]) -> dict[str, float]:
+    """Return how many calls each device has yet to make, in all of its turns: they share its limit."""
+    left: dict[str, float] = {}
+    for turn in turns:
+        left[turn.device_sn] = left.get(turn.device_sn, 0) + turn.calls_left
+    return left
 
 
 class Schedule:
     """The order of calls to a fleet.
 
-    Among the devices that may be called now, the one with the most calls left goes first: that comes closest to the
-    shortest possible run. A call occupies one of `max_calls` places until its response has been taken.
+    Among the devices that may be called now, the one with the most calls left, in all of its turns, goes first: that
+    comes closest to the shortest possible run. A call occupies one of `max_calls` places until its response has been
+    taken.
 
     What the service refuses (429) is no failed attempt: `refusals` knows what follows from it.
 
@@ -97,7 +117,7 @@ class Schedule:
 
     def __init__(
         self,
-        device_sns: Iterable[str],
+        turns: Iterable[Turn],
         limits: CallLimits,
         *,
         window: float,
@@ -109,7 +129,7 @@ class Schedule:
         """Make the order; nobody has been called yet.
 
         Args:
-            device_sns: Serial numbers; of devices with equally many calls left, the one named first goes first.
+            turns: Places in the order; of devices with equally many calls left, the first one goes first.
             limits: The call limits, shared with everything that calls for the account.
             window: The length of the limits' windows, in seconds.
             max_calls: Calls that may be under way, or whose response has not been taken yet, at one time.
@@ -117,9 +137,11 @@ class Schedule:
             now: The moment from which the devices wait for their first call.
             jitter: Draws the actual delay from the longest one.
         """
-        self.turns = [Turn(device_sn, ready_since=now) for device_sn in device_sns]
+        self.turns = list(turns)
         self.closed = False
         self._waiting = dict.fromkeys(self.turns)
+        for turn in self.turns:
+            turn.ready_since = now
         self._limits = limits
         self._window = window
         self._refusals = Refusals(limits, window=window, max_calls=max_calls, now=now)
@@ -206,6 +228,11 @@ class Schedule:
         self._take_answer(turn, now)
         self._fail(turn, reason)
 
+    def withdraw(self, turn: Turn, reason: str) -> None:
+        """Let a device not be called any more; a call that is under way matters to nobody."""
+        if turn in self._waiting:
+            self._fail(turn, reason)
+
     def close(self) -> None:
         """Send nothing any more."""
         self.closed = True
@@ -214,11 +241,12 @@ class Schedule:
         """Return the device to call now; or, when none may be called, the moment from which one may."""
         chosen: Turn | None = None
         earliest = math.inf
+        left = calls_left_by_device(self._waiting)
         for turn in self._candidates():
             may_go_at = max(turn.not_before, self._limits.device_free_at(turn.device_sn))
             if may_go_at > now:
                 earliest = min(earliest, may_go_at)
-            elif chosen is None or turn.calls_left > chosen.calls_left:
+            elif chosen is None or left[turn.device_sn] > left[chosen.device_sn]:
                 chosen = turn
         return earliest if chosen is None else chosen
 

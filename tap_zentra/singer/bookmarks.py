@@ -47,7 +47,12 @@ class Bookmark:
 
     def at_start(self) -> Bookmark:
         """Return where the device stands when it is read again from its start: its places keep their index."""
-        return Bookmark(None, places=self.places)
+        return Bookmark(None, places=self.places, known=self.known)
+
+
+def known_of(bookmark: Bookmark | None) -> dict[str, Any]:
+    """Return what a bookmark knows for stream `devices`; nothing where it has another form, as after an edit."""
+    return bookmark.known if bookmark is not None and isinstance(bookmark.known, dict) else {}
 
 
 class StateError(ConfigurationError):

@@ -10,6 +10,10 @@ TIMESTAMP_UTC = th.Property(
     "timestamp_utc", th.DateTimeType, required=True, description="Moment of the reading, ISO 8601, UTC."
 )
 
+PORT_NUMBER = th.Property(
+    "port_number", th.IntegerType, required=True, description="Port of the device; -1 when the service names none."
+)
+
 MEASUREMENT = th.Property(
     "measurement",
     th.StringType,

@@ -110,17 +110,19 @@ class WholePage(Page):
     Attributes:
         records: Makes the records that are to be written.
         bookmark: Where the device stands once the page has been written; None: it has no bookmark yet.
+        sightings: Tells which channels it has readings of.
     """
 
     records: Callable[[], Iterator[dict[str, Any]]]
     bookmark: Bookmark | None
+    sightings: Callable[[], Iterable[Sighting]] = tuple
 
     @override
     def parts(self) -> Iterator[Part]:
         records = self.records()
         while some := list(itertools.islice(records, RECORDS_AT_ONCE)):
             yield Part(some)
-        yield Part([], lambda: self.bookmark)
+        yield Part([], lambda: self.bookmark, self.sightings)
 
 
 RECENT = 21

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_zentra.calls.schedule import Outcome, Phase
+from tap_zentra.calls.schedule import Outcome, Phase, calls_left_by_device
 
 if TYPE_CHECKING:
     import logging
@@ -41,44 +41,32 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86_400:.1f} d"
 
 
-class Report:
-    """Says how a stream's run goes and how it ended."""
+class Progress:
+    """Says how a run goes, of all streams together."""
 
     def __init__(
         self,
-        stream: str,
         devices: Sequence[DeviceProgress],
         logger: logging.Logger,
         *,
         limits: CallLimits,
-        settings: Settings,
-        by_mrid: bool,
         clock: Callable[[], float],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Make a report on devices that change while the run goes on.
+        """Begin.
 
         Args:
-            stream: Name of the stream.
-            devices: What becomes of each device.
+            devices: What becomes of each device, in each of its turns.
             logger: Where the lines go.
             limits: Say how long the rest takes.
-            settings: Say whether newer readings are wanted.
-            by_mrid: Whether positions are mrids; else they are moments.
             clock: Monotonic, in seconds.
-            now: The time of day, with its zone.
         """
-        self._stream = stream
         self._devices = devices
         self._logger = logger
         self._limits = limits
-        self._settings = settings
-        self._by_mrid = by_mrid
         self._clock = clock
-        self._now = now
         self._started = self._said = clock()
 
-    def progress(self) -> None:
+    def say(self) -> None:
         """Say how far the run is, if it is time to."""
         now = self._clock()
         if now - self._said < PROGRESS_INTERVAL:
@@ -87,29 +75,73 @@ class Report:
         turns = [device.turn for device in self._devices]
         to_do = [turn for turn in turns if turn.phase not in {Phase.DONE, Phase.FAILED}]
         readings = sum(device.readings for device in self._devices)
+        left = calls_left_by_device(to_do)
         self._logger.info(
             "%d of %d devices done, %d pages, %d readings (%.0f/s), time left: %s",
-            len(turns) - len(to_do),
-            len(turns),
+            len({turn.device_sn for turn in turns}) - len(left),
+            len({turn.device_sn for turn in turns}),
             sum(device.pages for device in self._devices),
             readings,
             readings / (now - self._started),
-            duration(self._limits.seconds_for(turn.calls_left for turn in to_do)),
+            duration(self._limits.seconds_for(left.values())),
         )
 
-    def summary(self) -> None:
-        """Say what became of each device, one line each, and the same once more for programs."""
-        now = self._now().timestamp()
-        seconds = self._clock() - self._started
+
+class Report:
+    """Says how a stream's run ended."""
+
+    def __init__(
+        self,
+        stream: str,
+        devices: Sequence[DeviceProgress],
+        logger: logging.Logger,
+        *,
+        settings: Settings,
+        by_mrid: bool,
+        now: float,
+        subscription_warning: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
+        """Make a report.
+
+        Args:
+            stream: Name of the stream.
+            devices: What became of each device.
+            logger: Where the lines go.
+            settings: Say whether newer readings are wanted.
+            by_mrid: Whether positions are mrids; else they are moments.
+            now: The time of day, in seconds since 1970.
+            subscription_warning: What is to be said of a device's subscription; None: nothing.
+        """
+        self._stream = stream
+        self._devices = devices
+        self._logger = logger
+        self._settings = settings
+        self._by_mrid = by_mrid
+        self._time = now
+        self._subscriptions = {
+            device.turn.device_sn: words
+            for device in devices
+            if (words := subscription_warning(device.turn.device_sn)) is not None
+        }
+
+    def summary(self, *, seconds: float) -> None:
+        """Say what became of each device, one line each, and the same once more for programs.
+
+        Args:
+            seconds: How long the run took.
+        """
+        now = self._time
         header = (*OUTCOME, "mrids" if self._by_mrid else "new readings (UTC)", *FRESHNESS)
         for line in _table([header, *(self._row(device, now) for device in self._devices)]):
             self._logger.info("%s", line)
         outcomes = [device.outcome for device in self._devices]
+        not_asked = outcomes.count(Outcome.NOT_ASKED)
         self._logger.info(
-            "%d devices: %d current, %d failed; %d readings in %s",
+            "%d devices: %d current, %d failed%s; %d readings in %s",
             len(outcomes),
             outcomes.count(Outcome.CURRENT),
             outcomes.count(Outcome.FAILED),
+            f", {not_asked} not asked" if not_asked else "",
             sum(device.readings for device in self._devices),
             duration(seconds),
         )
@@ -121,6 +153,7 @@ class Report:
         devices = [
             {
                 "device_sn": device.turn.device_sn,
+                **({"about": device.turn.about} if device.turn.about else {}),
                 "outcome": device.outcome,
                 "error": device.turn.failure,
                 "readings": device.readings,
@@ -132,6 +165,7 @@ class Report:
                 "ahead": device.ahead,
                 "rewritten": device.rewritten,
                 "went_back": _went_back(device),
+                "subscription": self._subscriptions.get(device.turn.device_sn),
                 "calls": device.turn.calls,
                 "waited": round(device.turn.waited, 3),
             }
@@ -140,7 +174,7 @@ class Report:
         outcomes = [device.outcome for device in self._devices]
         totals = {
             "devices": len(devices),
-            **{str(outcome): outcomes.count(outcome) for outcome in Outcome},
+            **{outcome.replace(" ", "_"): outcomes.count(outcome) for outcome in Outcome},
             "readings": sum(device.readings for device in self._devices),
             "calls": sum(device.turn.calls for device in self._devices),
             "seconds": round(seconds, 3),
@@ -175,6 +209,9 @@ class Report:
         ]
         if back:
             self._logger.warning("%d devices whose newest mrid went backwards: %s", len(back), ", ".join(back))
+        if self._subscriptions:
+            ends = [f"{device_sn} ({words})" for device_sn, words in self._subscriptions.items()]
+            self._logger.warning("%d devices whose subscription has ended or ends soon: %s", len(ends), ", ".join(ends))
 
     def _is_silent(self, device: DeviceProgress, now: float) -> bool:
         if device.outcome is not Outcome.CURRENT or self._settings.end_date is not None:  # newer ones are not wanted
@@ -183,7 +220,7 @@ class Report:
 
     def _row(self, device: DeviceProgress, now: float) -> tuple[str, ...]:
         return (
-            device.turn.device_sn,
+            device.turn.name,
             device.outcome,
             str(device.readings),
             self._new(device),

@@ -1,12 +1,11 @@
-"""What all streams of a fleet have in common: pages become messages, bookmarks move, STATE is written; knows no API."""
+"""Streams of a run: how records become messages, and what streams that call have in common; knows no API."""
 
 from __future__ import annotations
 
+import enum
 import sys
-import time
 from abc import abstractmethod
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from singer_sdk import Stream
 from singer_sdk.exceptions import FatalSyncError
@@ -15,14 +14,11 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from tap_zentra.calls.fleet import Fleet
-from tap_zentra.calls.schedule import Outcome, Phase, Schedule, Turn
+from tap_zentra.calls.schedule import Outcome, Phase, Turn
 from tap_zentra.settings import same_device
-from tap_zentra.singer.bookmarks import Bookmarks
-from tap_zentra.singer.maps import StreamMapError
+from tap_zentra.singer.bookmarks import Bookmarks, known_of
 from tap_zentra.singer.moments import latest_moment
 from tap_zentra.singer.pages import DeviceProgress
-from tap_zentra.singer.report import Report
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -30,21 +26,20 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk import Tap
+    from singer_sdk.helpers._batch import BatchConfig
 
     from tap_zentra.calls.errors import TokenRefusedError
-    from tap_zentra.calls.fleet import Reader
+    from tap_zentra.calls.fleet import Fleet, Reader
     from tap_zentra.calls.limits import CallLimits
     from tap_zentra.calls.memory import BodyMemory
     from tap_zentra.settings import Settings
     from tap_zentra.singer.bookmarks import Bookmark
     from tap_zentra.singer.pages import Page, Part
+    from tap_zentra.singer.run import Run
     from tap_zentra.singer.writer import Writer
-
-STATE_INTERVAL = 5.0
-"""Seconds from one STATE message to the next, at least."""
 
 
 class SyncFailedError(FatalSyncError):
@@ -57,6 +52,141 @@ class SyncFailedError(FatalSyncError):
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+
+
+class StreamOfRun(Stream):
+    """A stream whose records come from the run that all streams share.
+
+    Attributes:
+        run: The run; it sets itself.
+        map_error: Set when a stream map failed, which ends the stream's part in the run: what it failed on.
+        written: Records that were written, or handed over for a batch file.
+    """
+
+    is_sorted = True
+    # The records are what the schema says; converting each field once more would halve the speed.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    run: Run
+
+    def __init__(self, tap: Tap, schema: dict[str, Any] | None = None) -> None:
+        super().__init__(tap, schema)
+        self.map_error: str | None = None
+        self.written = 0
+        self._has_schema = False
+        self._columns: list[str] | None = None
+
+    @override
+    def get_records(self, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+        return self._sync_records(context, write_messages=False)
+
+    @override
+    def _sync_records(
+        self, context: Mapping[str, Any] | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, None]:
+        """Have the run go if it has not gone yet; then all streams of it are read.
+
+        Devices are read in turn and not one partition after the other, so `context` has no meaning here. Without
+        `write_messages` (BATCH) the caller writes this stream's records, and STATE behind them.
+        """
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            yield from self.run.read(self, write_messages=write_messages)
+            counter.increment(self.written)
+
+    @override
+    def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
+        """Return no moment beyond which a bookmark must not go: no bookmark goes beyond what was written."""
+
+    @override
+    def _write_schema_message(self) -> None:
+        """Write the SCHEMA message, once: whichever stream sets the run going has it written for all of them."""
+        if not self._has_schema:
+            self._has_schema = True
+            super()._write_schema_message()
+
+    def write_schema(self) -> None:
+        """Write the SCHEMA message, unless it has been written."""
+        self._write_schema_message()
+
+    def write_state(self) -> None:
+        """Write a STATE message with the bookmarks of all streams."""
+        self._write_state_message()
+
+    def write_some(self, records: list[dict[str, Any]], *, write_messages: bool = True) -> list[dict[str, Any]]:
+        """Write records.
+
+        Args:
+            records: With all columns.
+            write_messages: Whether they are to be written; else whoever asks for them does it.
+
+        Returns:
+            Them, with the columns that are selected.
+
+        Raises:
+            StreamMapError: A stream map can't be evaluated for one.
+        """
+        selected = self._selected_of(records)
+        if write_messages and selected:
+            self._write_records(selected)
+            self.state_manager.is_flushed = False
+        self.written += len(selected)
+        return selected
+
+    def _selected_of(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return records with the columns that are selected, and no more of them than a run wants that tests."""
+        if self._columns is None:
+            mapped = self.effective_schema["properties"]
+            self._columns = [
+                name for name in self.schema["properties"] if name in mapped and self.mask["properties", name]
+            ]
+        limit = self.ABORT_AT_RECORD_COUNT
+        some = records if limit is None else records[: max(0, limit - self.written)]
+        if len(self._columns) == len(self.schema["properties"]):
+            return some
+        return [{name: record[name] for name in self._columns} for record in some]
+
+    def _write_records(self, records: list[dict[str, Any]]) -> None:
+        """Write records as they are; one by one through the SDK only where stream maps want to see each."""
+        maps = self.stream_maps
+        if len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled:
+            self.writer.write_records(maps[0].stream_alias, records, utc_now().isoformat())
+            return
+        for record in records:
+            self._write_record_message(record)
+
+    @property
+    def writer(self) -> Writer:
+        """What writes the tap's messages."""
+        return cast("Writer", self._tap.message_writer)
+
+
+class FollowingStream(StreamOfRun):
+    """A stream that calls for nothing: its records tell of what others have read, and of what became of the devices."""
+
+    reads_along: ClassVar[bool] = False
+    """Whether the readings have to be read for it."""
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        """Return no form of batch files: they would hold a few records each."""
+        return None
+
+    def follow(self, device: DeviceProgress, part: Part) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - others look
+        """Return the records that have to be written before the bookmark moves over a part of a page."""
+        return ()
+
+    def end(self, device: DeviceProgress) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - as above
+        """Return the records that are to be written once a device has been read to its end."""
+        return ()
+
+    @abstractmethod
+    def last(self, devices: Iterable[Sequence[DeviceProgress]], now: float) -> Iterable[dict[str, Any]]:
+        """Return the records that are to be written at the end of the run.
+
+        Args:
+            devices: What became of each device, in each of its turns, the one of its readings first.
+            now: The moment at which the run ends, in seconds since 1970.
+        """
 
 
 class StreamAccount(Protocol):
@@ -78,17 +208,29 @@ class StreamAccount(Protocol):
 AccountType = TypeVar("AccountType", bound=StreamAccount)
 
 
-class FleetStream(Stream, Generic[AccountType]):
+class Purpose(enum.Enum):
+    """What a stream's devices are read for in a run."""
+
+    WRITTEN = enum.auto()
+    """The stream is selected: its records are written, and its bookmarks move."""
+    READ_ALONG = enum.auto()
+    """Only streams are selected that tell of what it reads: nothing of it is written, and no bookmark moves."""
+    ASKED = enum.auto()
+    """Only a stream is selected that tells how the devices are, which takes one call for each, or none."""
+
+
+class FleetStream(StreamOfRun, Generic[AccountType]):
     """A stream that is read device by device, many in turn, each from its own bookmark.
 
     Attributes:
-        map_error: Set when a stream map failed, which ends the stream's sync: what it failed on.
+        purpose: What its devices are read for; None: it has no part in the run.
+        devices: What becomes of each device, in the order of the settings.
+        readers: Those of the devices that are called for.
         fleet_error: Set when nobody knows which devices there are: why.
     """
 
-    is_sorted = True
-    # Readers make what the schema says; converting each field once more would halve the speed.
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+    is_followed: ClassVar[bool] = True
+    """Whether the streams that call for nothing tell of its devices."""
 
     def __init__(self, tap: Tap, account: Callable[[], AccountType]) -> None:
         """Make the stream.
@@ -98,20 +240,19 @@ class FleetStream(Stream, Generic[AccountType]):
             account: What the streams share, made when it is first needed: the catalog needs none.
         """
         super().__init__(tap)
-        self.map_error: str | None = None
+        self.purpose: Purpose | None = None
+        self.devices: list[DeviceProgress] = []
+        self.readers: dict[Turn, Reader[Page]] = {}
         self.fleet_error: str | None = None
         self._account = account
-        self._fleets: list[Fleet[Any]] = []
-        self._devices: list[DeviceProgress] = []
+        self._bookmarks: Bookmarks | None = None
         self._standing: tuple[DeviceProgress, Callable[[], Bookmark | None]] | None = None
-        self._is_stopped = False
-        self._clock = time.monotonic
-        self._now = time.time
-        self._state_written_at = self._clock()
 
     @abstractmethod
-    def reader(self, device_sn: str, bookmark: Bookmark | None, newest: int | None, now: float) -> Reader[Page]:
-        """Return a device's reader.
+    def readers_of(
+        self, device_sn: str, bookmark: Bookmark | None, newest: int | None, now: float
+    ) -> Mapping[str, Reader[Page]]:
+        """Return a device's readers by what each reads of it, which is "" where there is one.
 
         Args:
             device_sn: The device's serial number.
@@ -128,15 +269,14 @@ class FleetStream(Stream, Generic[AccountType]):
         """
         return self.account.settings.device_sns
 
-    def has_news(self, device_sn: str, bookmark: Bookmark | None, now: float) -> bool:  # noqa: ARG002 - as above
-        """Return whether a device has to be asked; False: it is known to be read to its end, without a call.
+    def subscription_warning(self, device_sn: str, now: float) -> str | None:  # noqa: ARG002 - others know
+        """Return what is to be said of a device's subscription; None: nothing.
 
         Args:
             device_sn: The device's serial number.
-            bookmark: Where it stands.
-            now: The moment at which the run began, in seconds since 1970.
+            now: In seconds since 1970.
         """
-        return True
+        return None
 
     @property
     def account(self) -> AccountType:
@@ -146,22 +286,15 @@ class FleetStream(Stream, Generic[AccountType]):
     @property
     def token_error(self) -> TokenRefusedError | None:
         """Set when the service has refused the token."""
-        return next((fleet.token_error for fleet in self._fleets if fleet.token_error is not None), None)
-
-    @property
-    def failed_entirely(self) -> bool:
-        """Whether more failed than some of the devices: a stream map, the fleet, or every device."""
-        if self.map_error is not None or self.fleet_error is not None:
-            return True
-        return bool(self._devices) and all(device.outcome is not Outcome.CURRENT for device in self._devices)
+        return self.run.token_error
 
     @property
     def failures(self) -> list[str]:
         """Which devices have not been read to their end, and why: one line each; or why none could be written."""
         if (error := self.map_error or self.fleet_error) is not None:
             return [error]
-        turns = [device.turn for device in self._devices]
-        return [f"{turn.device_sn} failed: {turn.failure}" for turn in turns if turn.outcome is not Outcome.CURRENT]
+        turns = [device.turn for device in self.devices]
+        return [f"{turn.name} failed: {turn.failure}" for turn in turns if turn.outcome is Outcome.FAILED]
 
     def bookmarks(self) -> Bookmarks:
         """Return a view on the stream's part of the state.
@@ -175,113 +308,77 @@ class FleetStream(Stream, Generic[AccountType]):
             of_moments=self.is_timestamp_replication_key,
         )
 
-    def stop(self) -> None:
-        """End the sync soon, with all that was read written; may be called from a signal handler."""
-        self._is_stopped = True
-        for fleet in self._fleets:
-            fleet.stop()
-
     def add_fleet(self, fleet: Fleet[Any]) -> None:
-        """Have a fleet stopped with the stream, be it stopped already."""
-        self._fleets.append(fleet)
-        if self._is_stopped:
-            fleet.stop()
+        """Have a fleet stopped with the run, be it stopped already."""
+        self.run.add_fleet(fleet)
 
-    @override
-    def get_records(self, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
-        return self._sync_records(context, write_messages=False)
+    def begin(self, purpose: Purpose, now: float, *, devices: int | None) -> None:
+        """Make the readers, each device at its bookmark, and what is noted of each.
 
-    @override
-    def _sync_records(
-        self, context: Mapping[str, Any] | None = None, *, write_messages: bool = True
-    ) -> Generator[dict[str, Any], Any, None]:
-        """Read the fleet: write each page, then move its device's bookmark, and from time to time write STATE.
-
-        A fleet is read in turn and not one partition after the other, so `context` has no meaning here. Without
-        `write_messages` (BATCH) the caller writes the records, and STATE behind them.
+        Args:
+            purpose: What the devices are read for.
+            now: The moment at which the run began, in seconds since 1970.
+            devices: How many are read at most; None: all.
         """
-        bookmarks = self.bookmarks()
-        fleet = self._make_fleet(bookmarks)
-        report = self._make_report()
-
-        def between_parts() -> None:
-            report.progress()
-            if write_messages and self._state_is_due():
-                self._move_bookmark(bookmarks)
-                self._write_state_message()
-
-        with self.get_record_counter() as counter, self.get_sync_timer():
-            try:
-                for device, page in self._pages(fleet, between_parts):
-                    for part in self._parts(page):
-                        self._write(device, part, write_messages=write_messages)
-                        yield from part.records
-                        counter.increment(len(part.records))
-                        self._note_standing(device, part)
-                        between_parts()
-                    self._move_bookmark(bookmarks)
-            except StreamMapError as error:
-                self.map_error = str(error)
-            finally:
-                self._move_bookmark(bookmarks)
-                if write_messages:
-                    self._write_state_message()
-        self._end(report)
-
-    @override
-    def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
-        """Return no moment beyond which a bookmark must not go: no bookmark goes beyond what was written."""
-
-    @property
-    def _is_incremental(self) -> bool:
-        return self.replication_method != REPLICATION_FULL_TABLE
-
-    @property
-    def _is_test(self) -> bool:
-        """Whether this is `--test` or another run that ends after some records."""
-        return self.ABORT_AT_RECORD_COUNT is not None
-
-    def _make_fleet(self, bookmarks: Bookmarks) -> Fleet[Page]:
-        """Make the fleet, each device at its bookmark, and what is noted of each."""
-        settings = self.account.settings
-        now = self._now()
-        # One device is enough to test a connection; more would use up their minute for nothing.
-        device_sns = self.device_sns(bookmarks)[: 1 if self._is_test else None]
+        self.purpose = purpose
+        self._bookmarks = self.bookmarks()
+        device_sns = self.device_sns(self._bookmarks)[:devices]
         reread = [one for one in device_sns if self._is_reread(one)]
-        if reread:
+        if reread and purpose is Purpose.WRITTEN:
             self.logger.info("reading from the start again: %s", ", ".join(reread))
-        starts = {device_sn: self._start(device_sn, bookmarks) for device_sn in device_sns}
-        schedule = Schedule(
-            [one for one in device_sns if self._is_test or self.has_news(one, starts[one], now)],
-            self.account.call_limits,
-            window=settings.call_limit_window,
-            max_calls=settings.max_concurrent_calls,
-            max_attempts=settings.max_attempts,
-            now=self._clock(),
-        )
-        turns = {turn.device_sn: turn for turn in schedule.turns}
-        self._devices = [
-            DeviceProgress(
-                turns.get(device_sn) or Turn(device_sn, phase=Phase.DONE),
-                bookmark=bookmark,
-                newest=bookmarks.newest(device_sn, until=latest_moment(now)),
-            )
-            for device_sn, bookmark in starts.items()
+        for device_sn in device_sns:
+            self._begin_device(device_sn, self._bookmarks, now)
+
+    def write_part(self, device: DeviceProgress, part: Part, *, write_messages: bool) -> list[dict[str, Any]]:
+        """Write a part of a page.
+
+        Args:
+            device: Whose it is.
+            part: The part.
+            write_messages: Whether the records are to be written; else whoever asks for them does it.
+
+        Returns:
+            The records, with the columns that are selected.
+
+        Raises:
+            StreamMapError: A stream map can't be evaluated for one.
+        """
+        if self.purpose is not Purpose.WRITTEN:
+            return []
+        records = self.write_some(part.records, write_messages=write_messages)
+        device.readings += len(records)
+        return records
+
+    def note_standing(self, device: DeviceProgress, part: Part) -> None:
+        """Take note of where a device stands, now that a part has been written or handed over."""
+        if part.bookmark is not None and self.purpose is Purpose.WRITTEN:
+            self._standing = (device, part.bookmark)
+
+    def move_bookmark(self) -> None:
+        """Move the bookmark of the device at hand over what has been written."""
+        if self._standing is None or self._bookmarks is None:
+            return
+        device, bookmark = self._standing
+        self._standing = None
+        device.bookmark = bookmark()
+        if device.bookmark is not None and self._is_incremental:
+            self._bookmarks.set(device.turn.device_sn, device.bookmark, device.newest)
+            self.state_manager.is_flushed = False
+
+    def _begin_device(self, device_sn: str, bookmarks: Bookmarks, now: float) -> None:
+        bookmark = self._start(device_sn, bookmarks)
+        newest = bookmarks.newest(device_sn, until=latest_moment(now))
+        readers = self.readers_of(device_sn, bookmark, newest, now)
+        turns = [Turn(device_sn, about, reader.calls_left) for about, reader in readers.items()]
+        self.readers.update(zip(turns, readers.values(), strict=True))
+        self.devices += [
+            DeviceProgress(turn, bookmark=bookmark, newest=newest, known=known_of(bookmark))
+            for turn in turns or [self._without_call(device_sn)]
         ]
-        fleet: Fleet[Page] = Fleet(
-            {
-                device.turn: self.reader(device.turn.device_sn, device.bookmark, device.newest, now)
-                for device in self._devices
-                if device.turn in schedule.turns
-            },
-            schedule,
-            memory=self.account.memory,
-            threads=settings.max_concurrent_calls,
-            logger=self.logger,
-            clock=self._clock,
-        )
-        self.add_fleet(fleet)
-        return fleet
+
+    def _without_call(self, device_sn: str) -> Turn:
+        """Return the turn of a device that is known to be read to its end, or of which nothing is wanted."""
+        return Turn(device_sn, phase=Phase.WAITING if self.purpose is Purpose.ASKED else Phase.DONE)
 
     def _start(self, device_sn: str, bookmarks: Bookmarks) -> Bookmark | None:
         """Return where a device is read on from; None or without a value: from its start."""
@@ -291,99 +388,6 @@ class FleetStream(Stream, Generic[AccountType]):
     def _is_reread(self, device_sn: str) -> bool:
         return same_device(device_sn) in map(same_device, self.account.settings.reread_device_sns)
 
-    def _make_report(self) -> Report:
-        account = self.account
-        return Report(
-            self.name,
-            self._devices,
-            self.logger,
-            limits=account.call_limits,
-            settings=account.settings,
-            by_mrid=not self.is_timestamp_replication_key,
-            clock=self._clock,
-        )
-
-    def _pages(self, fleet: Fleet[Page], between_pages: Callable[[], None]) -> Iterator[tuple[DeviceProgress, Page]]:
-        """Yield the fleet's pages, noted and told of."""
-        by_turn = {device.turn: device for device in self._devices}
-        for turn, page in fleet.pages(between_pages):
-            device = by_turn[turn]
-            device.note(page)
-            if page.warning:
-                self.logger.warning("%s: %s", turn.device_sn, page.warning)
-            yield device, page
-
-    def _parts(self, page: Page) -> Iterator[Part]:
-        """Yield a page's parts, with the columns that are selected, until a signal comes."""
-        columns = [
-            name
-            for name in self.schema["properties"]
-            if name in self.effective_schema["properties"] and self.mask["properties", name]
-        ]
-        all_are_selected = len(columns) == len(self.schema["properties"])
-        for part in page.parts():
-            if self._is_stopped:
-                return
-            if all_are_selected:
-                yield part
-            else:
-                yield replace(part, records=[{name: record[name] for name in columns} for record in part.records])
-
-    def _write(self, device: DeviceProgress, part: Part, *, write_messages: bool) -> None:
-        """Write a part's records, or as many as a run may write that ends after some records."""
-        records = part.records[: self.ABORT_AT_RECORD_COUNT]
-        self._check_max_record_limit(device.readings)
-        if write_messages and records:
-            self._write_records(records)
-            self.state_manager.is_flushed = False
-        device.readings += len(records)
-
-    def _note_standing(self, device: DeviceProgress, part: Part) -> None:
-        """Take note of where a device stands, now that a part has been written or handed over."""
-        if part.bookmark is not None:
-            self._standing = (device, part.bookmark)
-
-    def _move_bookmark(self, bookmarks: Bookmarks) -> None:
-        """Move the bookmark of the device at hand over what has been written."""
-        if self._standing is None:
-            return
-        device, bookmark = self._standing
-        self._standing = None
-        device.bookmark = bookmark()
-        if device.bookmark is not None and self._is_incremental:
-            bookmarks.set(device.turn.device_sn, device.bookmark, device.newest)
-            self.state_manager.is_flushed = False
-
-    def _write_records(self, records: list[dict[str, Any]]) -> None:
-        """Write records as they are; one by one through the SDK only where stream maps want to see each."""
-        maps = self.stream_maps
-        if len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled:
-            self._writer.write_records(maps[0].stream_alias, records, utc_now().isoformat())
-            return
-        for record in records:
-            self._write_record_message(record)
-
     @property
-    def _writer(self) -> Writer:
-        return cast("Writer", self._tap.message_writer)
-
-    def _state_is_due(self) -> bool:
-        now = self._clock()
-        if now - self._state_written_at < STATE_INTERVAL or not self._writer.state_is_cheap:
-            return False
-        self._state_written_at = now
-        return True
-
-    def _end(self, report: Report) -> None:
-        """Say what became of the devices, unless there is nothing to say but what a stream map failed on."""
-        if self._is_test:
-            self._raise_if_test_failed()
-        elif self.map_error is None:
-            report.summary()
-
-    def _raise_if_test_failed(self) -> None:
-        """Let `--test` fail here, for the SDK ends it without asking anybody what became of the devices."""
-        if self.token_error is not None:
-            raise SyncFailedError([str(self.token_error)])
-        if self.failures and not self._is_stopped:
-            raise SyncFailedError(self.failures)
+    def _is_incremental(self) -> bool:
+        return self.replication_method != REPLICATION_FULL_TABLE

@@ -110,6 +110,29 @@ class Api:
             parameters["device_depth"] = "true"
         return self._get("get_readings", parameters, call)
 
+    def get_newest_readings(self, device_sn: str, call: Call, *, records: int) -> bytes | bytearray:
+        """Fetch a device's newest records.
+
+        Args:
+            device_sn: Serial number.
+            call: Told when the request has gone out, and asked for memory for the body.
+            records: How many.
+
+        Returns:
+            The body of a response with status 200.
+
+        Raises:
+            CallError: As of `get_readings`.
+        """
+        parameters: dict[str, str | int] = {
+            "device_sn": device_sn,
+            "per_page": records,
+            "page_num": 1,
+            "sort_by": "descending",
+            "output_format": "json",
+        }
+        return self._get("get_readings", parameters, call)
+
     def close(self) -> None:
         """Close all connections; the next call makes a new one."""
         self._transport.close()

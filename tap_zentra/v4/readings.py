@@ -12,15 +12,23 @@ from singer_sdk import typing as th
 
 from tap_zentra.bodies import clean_units, comparable
 from tap_zentra.singer import columns, overlap
-from tap_zentra.singer.bookmarks import Bookmark
+from tap_zentra.singer.bookmarks import Bookmark, known_of
 from tap_zentra.singer.moments import iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
-from tap_zentra.singer.pages import WholePage
-from tap_zentra.singer.stream import FleetStream
+from tap_zentra.singer.pages import Channel, Sighting, WholePage
+from tap_zentra.singer.stream import FleetStream, Purpose
 from tap_zentra.v4.api import Account
+from tap_zentra.v4.devices import NewestReader
 from tap_zentra.v4.pagination import MridPaginator
 from tap_zentra.v4.places import Places
-from tap_zentra.v4.responses import decode_page, order_of, page_size, require_page_of, timestamps_by_mrid
+from tap_zentra.v4.responses import (
+    decode_page,
+    device_name,
+    order_of,
+    page_size,
+    require_page_of,
+    timestamps_by_mrid,
+)
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -30,8 +38,10 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from tap_zentra.calls.fleet import Reader
     from tap_zentra.calls.memory import Call
     from tap_zentra.settings import Settings
+    from tap_zentra.singer.pages import Page
     from tap_zentra.v4.api import Api
     from tap_zentra.v4.pagination import Step
     from tap_zentra.v4.places import Series
@@ -46,9 +56,7 @@ READINGS = th.PropertiesList(
         description="Measurement record id: one moment at one device. It grows with the device's records.",
     ),
     columns.TIMESTAMP_UTC,
-    th.Property(
-        "port_number", th.IntegerType, required=True, description="Port of the device; -1 when the service names none."
-    ),
+    columns.PORT_NUMBER,
     columns.MEASUREMENT,
     th.Property(
         "sub_sensor_index",
@@ -117,6 +125,8 @@ class ReadingsReader:
             newest=newest,
         )
         self._held: list[dict[str, Any]] = []
+        self._known: dict[str, Any] = dict(known_of(bookmark))
+        self._is_from_start = last_read is None
 
     @property
     def calls_left(self) -> float:
@@ -155,7 +165,17 @@ class ReadingsReader:
         if step.bookmark is None:
             self._overlap = Overlap(None, reach=self._settings.mrid_lookback)
         kept = {mrid: moments[mrid] for mrid in sorted(moments) if step.keeps(mrid)}
+        self._note_device(device_name(content), kept)
         return self._page(self._places.series(content), kept, step)
+
+    def _note_device(self, name: str | None, kept: Mapping[int, int]) -> None:
+        """Take note of what stream `devices` tells, and later runs may not hear again."""
+        if name:
+            self._known["device_name"] = name
+        if self._is_from_start and kept:
+            self._is_from_start = False
+            first_mrid, first_reading = next(iter(kept.items()))
+            self._known |= {"first_mrid": first_mrid, "first_reading": first_reading}
 
     def _page(self, series: Sequence[Series], kept: Mapping[int, int], step: Step) -> WholePage:
         """Return what a page brings: its new records, and those of the records read again that have changed."""
@@ -181,6 +201,8 @@ class ReadingsReader:
             rewritten=len(changed),
             warning=step.warning,
             went_back=self._paginator.went_back,
+            known=self._known,
+            sightings=functools.partial(sightings, series, kept, latest=latest),
         )
 
     def _contents(self, series: Sequence[Series], kept: Mapping[int, int]) -> dict[int, bytes]:
@@ -200,6 +222,7 @@ class ReadingsReader:
             step.bookmark,
             overlap=self._overlap.as_state(step.bookmark),
             places=self._places.as_state() or None,
+            known=dict(self._known) or None,
         )
 
 
@@ -212,9 +235,13 @@ class ReadingsStream(FleetStream[Account]):
     replication_key = "mrid"
 
     @override
-    def reader(self, device_sn: str, bookmark: Bookmark | None, newest: int | None, now: float) -> ReadingsReader:
-        account = self.account
-        return ReadingsReader(device_sn, account.api, account.settings, bookmark=bookmark, newest=newest, now=now)
+    def readers_of(
+        self, device_sn: str, bookmark: Bookmark | None, newest: int | None, now: float
+    ) -> Mapping[str, Reader[Page]]:
+        api, settings = self.account.api, self.account.settings
+        if self.purpose is Purpose.ASKED:
+            return {"": NewestReader(device_sn, api, known=known_of(bookmark), now=now)}
+        return {"": ReadingsReader(device_sn, api, settings, bookmark=bookmark, newest=newest, now=now)}
 
 
 def reading_records(series: Iterable[Series], device_sn: str, *, wanted: Collection[int]) -> Iterator[dict[str, Any]]:
@@ -255,6 +282,35 @@ def reading_records(series: Iterable[Series], device_sn: str, *, wanted: Collect
                     "depth": depth,
                     "extra": _extra(metadata, reading),
                 }
+
+
+def sightings(series: Iterable[Series], kept: Mapping[int, int], *, latest: float) -> Iterator[Sighting]:
+    """Yield which channels a page has readings of.
+
+    Args:
+        series: A page's readings by place.
+        kept: The records that count: mrid -> moment in seconds since 1970.
+        latest: A later moment can't be true.
+    """
+    for measurement, port_number, sub_sensor_index, metadata, readings in series:
+        mrids = [reading.mrid for reading in readings if reading.mrid in kept]
+        if mrids:
+            moments = [moment for mrid in mrids if (moment := kept[mrid]) <= latest]
+            channel = Channel(
+                port_number,
+                sub_sensor_index,
+                measurement,
+                metadata.sensor_name or "",
+                metadata.sensor_sn or "",
+                clean_units(metadata.units) or "",
+            )
+            yield Sighting(
+                channel,
+                (min(moments), max(moments)) if moments else None,
+                (min(mrids), max(mrids)),
+                metadata.depth or None,
+                readings[-1].precision,
+            )
 
 
 def record_contents(series: Iterable[Series], wanted: Collection[int]) -> dict[int, bytes]:

@@ -191,6 +191,12 @@ def page_size(page: ReadingsPage) -> int | None:
     return per_page if isinstance(per_page, int) else None
 
 
+def device_name(page: ReadingsPage) -> str | None:
+    """Return what the device's owner calls it; None: the page does not tell."""
+    names = (entry.metadata.device_name for entries in page.data.values() for entry in entries)
+    return next((name for name in names if name), None)
+
+
 def timestamps_by_mrid(page: ReadingsPage) -> dict[int, int]:
     """Return the records of a page: mrid -> moment in seconds since 1970."""
     return {

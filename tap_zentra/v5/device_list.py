@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tap_zentra.calls.fleet import Fleet
 from tap_zentra.calls.memory import BodyMemory
-from tap_zentra.calls.schedule import Outcome, Schedule
+from tap_zentra.calls.schedule import Outcome, Schedule, Turn
 from tap_zentra.settings import same_device
 from tap_zentra.v5.responses import decode_list
 
@@ -105,7 +105,7 @@ class DeviceList:
             return
         settings = self._settings
         schedule = Schedule(
-            [NAME],
+            [Turn(NAME)],
             self._limits,
             window=settings.call_limit_window,
             max_calls=1,

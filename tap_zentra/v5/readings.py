@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -19,8 +20,8 @@ from tap_zentra.singer import columns, overlap
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.moments import DAY, iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
-from tap_zentra.singer.pages import RECORDS_AT_ONCE, Page, Part, WholePage
-from tap_zentra.singer.stream import FleetStream
+from tap_zentra.singer.pages import RECORDS_AT_ONCE, Channel, Page, Part, Sighting, WholePage
+from tap_zentra.singer.stream import FleetStream, Purpose
 from tap_zentra.v5.account import Account
 from tap_zentra.v5.api import PageTokenRefusedError
 from tap_zentra.v5.pagination import MonthPaginator
@@ -32,8 +33,9 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from tap_zentra.calls.fleet import Reader
     from tap_zentra.calls.memory import Call
     from tap_zentra.settings import Settings
     from tap_zentra.singer.bookmarks import Bookmarks
@@ -126,15 +128,27 @@ class MonthOfReadings(Page):
     @override
     def parts(self) -> Iterator[Part]:
         records = list(self.before)
+        unchanged: list[Row] = []
         for moment, rows in by_moment(self.data.rows(*self.range)):
             if moment > self.range[1]:
                 break
             if moment in self.wanted:
                 records += self.records(rows)
-            if len(records) >= RECORDS_AT_ONCE:
-                yield Part(records, functools.partial(self.bookmark_at, moment))
-                records = []
-        yield Part(records, lambda: self.bookmark)
+            else:
+                unchanged += rows
+            if len(records) + len(unchanged) >= RECORDS_AT_ONCE:
+                yield self._part(records, unchanged, functools.partial(self.bookmark_at, moment))
+                records, unchanged = [], []
+        yield self._part(records, unchanged, lambda: self.bookmark)
+
+    def _part(
+        self, records: list[dict[str, Any]], unchanged: list[Row], bookmark: Callable[[], Bookmark | None]
+    ) -> Part:
+        def seen() -> list[Sighting]:
+            of_unchanged = [self.records(rows) for _, rows in by_moment([unchanged])]
+            return sightings([*itertools.chain.from_iterable(of_unchanged), *records])
+
+        return Part(records, bookmark, seen)
 
 
 class ReadingsReader:
@@ -396,9 +410,9 @@ class ReadingsV5Stream(FleetStream[Account]):
         devices.read(self.logger, self.add_fleet)
         named = account.settings.device_sns
         if self.token_error is not None:
-            return []  # each device would be asked with a key that was refused just now
+            return named
         if devices.failure is not None:
-            return named if self._is_stopped else self._without_list(devices.failure)
+            return named if self.run.is_stopped else self._without_list(devices.failure)
         listed = [device.device_id for device in devices]
         known = {same_device(one) for one in listed}
         if named:
@@ -437,19 +451,23 @@ class ReadingsV5Stream(FleetStream[Account]):
         return named
 
     @override
-    def has_news(self, device_sn: str, bookmark: Bookmark | None, now: float) -> bool:
+    def readers_of(
+        self, device_sn: str, bookmark: Bookmark | None, newest: int | None, now: float
+    ) -> Mapping[str, Reader[Page]]:
+        if self.purpose is Purpose.ASKED or not self._has_news(device_sn, bookmark, now):
+            return {}
+        account = self.account
+        listed = account.device_list.get(device_sn)
+        reader = ReadingsReader(device_sn, account.api, account.settings, bookmark=bookmark, listed=listed, now=now)
+        return {"": reader}
+
+    def _has_news(self, device_sn: str, bookmark: Bookmark | None, now: float) -> bool:
         """Return whether a device has to be asked: not if the list knows nothing newer, and it was within a day."""
         listed = self.account.device_list.get(device_sn)
         last = None if listed is None else listed.last_measurement
         if last is None or bookmark is None or bookmark.value is None or last > bookmark.value:
             return True
         return not (isinstance(bookmark.asked, int) and 0 <= now - bookmark.asked < DAY)
-
-    @override
-    def reader(self, device_sn: str, bookmark: Bookmark | None, newest: int | None, now: float) -> ReadingsReader:
-        account = self.account
-        listed = account.device_list.get(device_sn)
-        return ReadingsReader(device_sn, account.api, account.settings, bookmark=bookmark, listed=listed, now=now)
 
 
 def by_moment(pieces: Iterable[list[Row]]) -> Iterator[tuple[int, Iterator[Row]]]:
@@ -485,6 +503,26 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
             record["extra"] = _extra(row)
         records.append(record)
     return records
+
+
+def sightings(records: Sequence[dict[str, Any]]) -> list[Sighting]:
+    """Return which channels records are of, given in the order of time."""
+    last = {_CHANNEL(record): record["timestamp_utc"] for record in records}
+    first = {_CHANNEL(record): record["timestamp_utc"] for record in reversed(records)}
+    return [
+        Sighting(
+            Channel(port, index, measurement, sensor_name, "", units or ""),
+            (_seconds(first[port, index, measurement, sensor_name, units]), _seconds(timestamp)),
+        )
+        for (port, index, measurement, sensor_name, units), timestamp in last.items()
+    ]
+
+
+_CHANNEL = itemgetter("port_number", "sub_sensor_index", "measurement", "sensor_name", "units")
+
+
+def _seconds(timestamp: str) -> int:
+    return int(datetime.fromisoformat(timestamp).timestamp())
 
 
 _Place = tuple[int, str, str]

@@ -168,7 +168,7 @@ class Simulation:
         self.world = world
         self.left = dict(world.pages)
         self.schedule = Schedule(
-            self.left,
+            map(Turn, self.left),
             _limits(world),
             window=WINDOW,
             max_calls=world.max_calls,

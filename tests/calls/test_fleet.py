@@ -95,7 +95,7 @@ def _fleet(
 ) -> Fleet[WholePage]:
     limits = call_limits(user_limit=10**6, device_limit=10**6, window=WINDOW)
     schedule = Schedule(
-        device_sns,
+        map(Turn, device_sns),
         limits,
         window=WINDOW,
         max_calls=threads,
@@ -219,7 +219,7 @@ class _Countdown:
 def test_a_fleet_reads_whatever_its_readers_read() -> None:
     """It knows nothing of what a call or a page is, and ends a device when its reader says so."""
     limits = call_limits(user_limit=10**6, device_limit=10**6, window=WINDOW)
-    schedule = Schedule(["a", "b"], limits, window=WINDOW, max_calls=2, max_attempts=1, now=0.0)
+    schedule = Schedule([Turn("a"), Turn("b")], limits, window=WINDOW, max_calls=2, max_attempts=1, now=0.0)
     readers = dict(zip(schedule.turns, [_Countdown(2), _Countdown(0)], strict=True))
     fleet = Fleet(readers, schedule, memory=BodyMemory(), threads=2, logger=logging.getLogger("tap-zentra"))
 
@@ -264,7 +264,7 @@ class _Sized:
 def _sized_fleet(memory: BodyMemory, *readers: _Sized) -> Fleet[int]:
     limits = call_limits(user_limit=10**6, device_limit=10**6, window=WINDOW)
     schedule = Schedule(
-        [f"z6-{number}" for number in range(len(readers))],
+        [Turn(f"z6-{number}") for number in range(len(readers))],
         limits,
         window=WINDOW,
         max_calls=8,

@@ -242,7 +242,7 @@ def _limits(user_limit: int = 60) -> CallLimits:
 def _schedule(devices: int, *, limits: CallLimits | None = None, max_calls: int = 16) -> Schedule:
     """Make a schedule whose first device has brought a page, so that no head start is left."""
     schedule = Schedule(
-        [f"z6-{number}" for number in range(devices)],
+        [Turn(f"z6-{number}") for number in range(devices)],
         limits or _limits(),
         window=WINDOW,
         max_calls=max_calls,

@@ -45,7 +45,7 @@ def _schedule(
     now: float = 0.0,
 ) -> Schedule:
     return Schedule(
-        device_sns,
+        map(Turn, device_sns),
         limits or _limits(window=window),
         window=window,
         max_calls=max_calls,
@@ -173,7 +173,12 @@ def test_a_device_has_a_phase() -> None:
 @pytest.mark.parametrize("phase", Phase)
 def test_only_a_device_that_was_read_to_its_end_is_current(phase: Phase) -> None:
     """What became of a device is decided in one place, wherever the run ended."""
-    assert Turn("z6-1", phase=phase).outcome is (Outcome.CURRENT if phase is Phase.DONE else Outcome.FAILED)
+    assert Turn("z6-1", phase=phase, calls=1).outcome is (Outcome.CURRENT if phase is Phase.DONE else Outcome.FAILED)
+
+
+def test_a_device_that_nobody_called_for_has_not_failed() -> None:
+    """A run that ended before its turn says nothing of a device."""
+    assert Turn("z6-1").outcome is Outcome.NOT_ASKED
 
 
 def test_an_estimate_of_nothing_left_ends_no_device() -> None:
@@ -508,7 +513,7 @@ def test_waits_are_added_up() -> None:
 
 def test_the_real_jitter_draws_from_nothing_to_the_longest_delay() -> None:
     """Unless told otherwise, a delay is anything up to the longest one."""
-    schedule = Schedule(["z6-1"], _limits(), window=WINDOW, max_calls=1, max_attempts=5, now=0.0)
+    schedule = Schedule([Turn("z6-1")], _limits(), window=WINDOW, max_calls=1, max_attempts=5, now=0.0)
     turn = schedule.next_call(0.0)
 
     assert isinstance(turn, Turn)

@@ -15,7 +15,7 @@ from tap_zentra.emulator import Device, Emulator, Fault
 from tap_zentra.settings import SCHEMA
 from tap_zentra.v4.readings import READINGS, READINGS_KEY
 from tap_zentra.v5.readings import READINGS_V5, READINGS_V5_KEY
-from tests.support import TAP, Tap, bookmarks, by_key, held
+from tests.support import TAP, Tap, bookmarks, by_key, held, is_reading, is_schema_of, readings_of
 
 Emulate = Callable[..., Emulator]
 
@@ -33,7 +33,8 @@ def test_discover_needs_no_settings(tmp_path: Path) -> None:
     done = run(tmp_path, "--discover")
 
     assert done.returncode == 0
-    (stream,) = json.loads(done.stdout)["streams"]
+    stream, *others = json.loads(done.stdout)["streams"]
+    assert [other["tap_stream_id"] for other in others] == ["devices", "sensors"]
     assert stream["tap_stream_id"] == "readings"
     assert stream["replication_key"] == "mrid"
     assert stream["key_properties"] == list(READINGS_KEY)
@@ -45,7 +46,8 @@ def test_discover_shows_the_stream_of_the_service_that_is_chosen(tmp_path: Path)
     done = run(tmp_path, "--discover", config={"api_version": "v5"})
 
     assert done.returncode == 0, done.stderr
-    (stream,) = json.loads(done.stdout)["streams"]
+    stream, *others = json.loads(done.stdout)["streams"]
+    assert [other["tap_stream_id"] for other in others] == ["devices", "sensors"]
     assert stream["tap_stream_id"] == "readings_v5"
     assert stream["replication_key"] == "timestamp_utc"
     assert stream["key_properties"] == list(READINGS_V5_KEY)
@@ -79,7 +81,7 @@ def test_a_configuration_file_serves_as_well_as_variables(emulate: Emulate, tmp_
 
     assert done.returncode == 0, done.stderr
     messages = [json.loads(line) for line in done.stdout.splitlines()]
-    assert by_key([m["record"] for m in messages if m["type"] == "RECORD"]) == held(emulator)
+    assert by_key(readings_of(messages)) == held(emulator)
 
 
 def test_test_mode_costs_one_call_and_writes_one_record(emulate: Emulate, tap: Tap) -> None:
@@ -116,7 +118,7 @@ def test_deselected_columns_stay_away(emulate: Emulate, tap: Tap) -> None:
     assert done.exit_code == 0, done.stderr
     columns = READINGS["properties"].keys() - {"local_datetime"}
     assert all(record.keys() == columns for record in done.records)
-    (schema,) = (message for message in done.messages if message["type"] == "SCHEMA")
+    (schema,) = (message for message in done.messages if is_schema_of(message, "readings"))
     assert schema["schema"]["properties"].keys() == columns
     expected = [{name: row[name] for name in columns} for row in held(emulator).values()]
     assert by_key(done.records) == by_key(expected)
@@ -130,7 +132,7 @@ def test_stream_maps_see_every_record(emulate: Emulate, tap: Tap) -> None:
     done = tap.sync(emulator, stream_maps=json.dumps(maps))
 
     assert done.exit_code == 0, done.stderr
-    assert {message["stream"] for message in done.messages if message["type"] == "RECORD"} == {"soil"}
+    assert {message["stream"] for message in done.messages if is_reading(message)} == {"soil"}
     assert by_key(done.records) == {key: row for key, row in held(emulator).items() if row["port_number"] == 3}
     assert done.state["bookmarks"]["readings"]["partitions"][0]["replication_key_value"] == 5
 
@@ -172,7 +174,9 @@ def test_a_stream_map_for_no_stream_is_named(emulate: Emulate, tap: Tap) -> None
 
     assert done.exit_code == 0, done.stderr
     (line,) = (line for line in done.stderr.splitlines() if "stream_maps has" in line)
-    assert line.endswith("stream_maps has a map for reading, but there is no such stream; there is readings")
+    assert line.endswith(
+        "stream_maps has a map for reading, but there is no such stream; there is readings, devices, sensors"
+    )
 
 
 def test_a_catalog_for_other_streams_is_named(emulate: Emulate, tap: Tap) -> None:
@@ -184,7 +188,8 @@ def test_a_catalog_for_other_streams_is_named(emulate: Emulate, tap: Tap) -> Non
     assert (done.exit_code, done.records) == (0, [])
     assert "WARNING" in done.stderr.splitlines()[-1]
     assert done.stderr.splitlines()[-1].endswith(
-        "no stream is selected, so nothing was read; select readings in the catalog, or with Meltano in `select`"
+        "no stream is selected, so nothing was read; select one in the catalog, or in `select` with Meltano: readings, "
+        "devices, sensors"
     )
 
 

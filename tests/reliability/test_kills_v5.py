@@ -58,7 +58,7 @@ def test_a_killed_run_and_the_next_one_are_together_complete(seed: int, emulate:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("lines", [2, 4321])
+@pytest.mark.parametrize("lines", [5, 4321])
 def test_a_signal_within_a_large_page_ends_the_run_within_a_piece(
     lines: int, number: signal.Signals, emulate: Emulate, tap: Tap
 ) -> None:

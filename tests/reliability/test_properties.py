@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_zentra.emulator import PROFILE_STATION, STANDARD_STATION, Device, Emulator
-from tap_zentra.singer import stream, writer
+from tap_zentra.singer import run as sync_run
+from tap_zentra.singer import writer
 from tests.in_process import require_true_states, run
-from tests.support import TOKEN, bookmarks, by_key, held, last_state
+from tests.support import TOKEN, bookmarks, by_key, held, last_state, readings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,7 +129,7 @@ def sequences_of_runs(draw: st.DrawFn) -> Runs:
 def _state_behind_every_page() -> Iterator[None]:
     """The more STATE messages, the more claims to be checked."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "STATE_INTERVAL", 0.0)
+        patch.setattr(sync_run, "STATE_INTERVAL", 0.0)
         patch.setattr(writer, "STATE_SHARE", 1.0)
         yield
 
@@ -167,11 +168,11 @@ def check(runs: Runs) -> None:
         after_call = _grows(emulator, growths)
         after_call(0)
         messages = run(emulator, state, after_call, page_size=runs.page_size)
-        records = [message["record"] for message in messages if message["type"] == "RECORD"]
+        records = readings_of(messages)
         assert len(by_key(records)) == len(records)
         require_true_states(messages, _never_late(emulator), had, runs.bookmarks)
         received = messages[: round(cut * len(messages))]
-        had |= by_key(message["record"] for message in received if message["type"] == "RECORD")
+        had |= by_key(readings_of(received))
         state = last_state(received, state)
     expected = {key: row for key, row in held(emulator).items() if key[1] > runs.bookmarks.get(key[0], -1)}
     if runs.service["late_values"] != "none":  # the record at a bookmark may have been completed since

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_zentra.emulator import PROFILE_STATION, STANDARD_STATION, Device, Emulator
-from tap_zentra.singer import stream, writer
+from tap_zentra.singer import run as sync_run
+from tap_zentra.singer import writer
 from tap_zentra.v5.readings import READINGS_V5_KEY
 from tests.in_process import run_v5
-from tests.support import TOKEN, last_state
+from tests.support import TOKEN, is_reading, last_state, readings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -154,7 +155,7 @@ def sequences_of_runs(draw: st.DrawFn) -> Runs:
 def _state_behind_every_part() -> Iterator[None]:
     """The more STATE messages, the more claims to be checked."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "STATE_INTERVAL", 0.0)
+        patch.setattr(sync_run, "STATE_INTERVAL", 0.0)
         patch.setattr(writer, "STATE_SHARE", 1.0)
         yield
 
@@ -215,7 +216,7 @@ def _require_true_states(messages: list[dict[str, Any]], there: Rows, had: Rows)
     for key in sorted(there, key=lambda key: _moment(key[1])):
         unclaimed.setdefault(key[0], deque()).append((_moment(key[1]), key))
     for message in messages:
-        if message["type"] == "RECORD":
+        if is_reading(message):
             received.add(tuple(message["record"][column] for column in READINGS_V5_KEY))
         elif message["type"] == "STATE":
             for device_sn, bookmark in _bookmarks(message["value"]).items():
@@ -246,11 +247,11 @@ def check(runs: Runs) -> None:
             lookback_days=400,
             max_attempts=1000,
         )
-        records = [message["record"] for message in messages if message["type"] == "RECORD"]
+        records = readings_of(messages)
         assert len(_by_key(records)) == len(records)
         _require_true_states(messages, there, had)
         received = messages[: round(cut * len(messages))]
-        had |= _by_key(message["record"] for message in received if message["type"] == "RECORD")
+        had |= _by_key(readings_of(received))
         state = last_state(received, state)
         # The last run comes so late that each device is asked again, whether or not the list knows anything new.
         now += pause + (2 * DAY if changes == runs.changes[-1] else 0)

@@ -16,7 +16,7 @@ from tap_zentra.emulator import STANDARD_STATION, Device, Emulator
 from tap_zentra.singer.stream import SyncFailedError
 from tests.in_process import run_v5
 from tests.reliability.v5 import held, newest, standing
-from tests.support import TOKEN, last_state
+from tests.support import TOKEN, last_state, readings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +106,7 @@ class Schedule:
 
     def _keep(self, messages: Sequence[dict[str, Any]]) -> None:
         found: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for record in (message["record"] for message in messages if message["type"] == "RECORD"):
+        for record in readings_of(messages):
             key = (record["device_sn"], record["timestamp_utc"])
             text = str(sorted(record.items()))
             assert text not in found[key]

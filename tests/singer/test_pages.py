@@ -16,17 +16,19 @@ from tap_zentra.calls.memory import BodyMemory
 from tap_zentra.settings import Settings, read_settings
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.pages import RECORDS_AT_ONCE, Page, Part, WholePage
+from tap_zentra.singer.run import Run
 from tap_zentra.singer.stream import FleetStream
 from tap_zentra.tap import TapZentra
 from tests.in_process import output_of
-from tests.support import last_state
+from tests.support import is_reading, last_state
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from singer_sdk import Stream
 
     from tap_zentra.calls.memory import Call
+    from tap_zentra.singer.stream import StreamOfRun
 
 DEVICE = "z6-1"
 
@@ -123,17 +125,10 @@ class _Numbers(FleetStream[_Account]):
     primary_keys = ("number",)
     replication_key = "number"
     pages: ClassVar[list[Page]] = []
-    tick: ClassVar[float] = 0.0
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        moments = itertools.count(start=0.0, step=self.tick)
-        self._clock = lambda: next(moments)
-        self._state_written_at = 0.0
-
-    def reader(self, *_: object, **__: object) -> Any:
+    def readers_of(self, *_: object, **__: object) -> Any:
         """Return a reader of the pages."""
-        return _Reader(self.pages)
+        return {"": _Reader(self.pages)}
 
 
 CONFIG: dict[str, Any] = {"auth_token": "x", "device_sns": DEVICE}
@@ -141,17 +136,21 @@ CONFIG: dict[str, Any] = {"auth_token": "x", "device_sns": DEVICE}
 
 def _tap(*pages: Page, tick: float = 0.0) -> type[TapZentra]:
     account = _Account(read_settings(CONFIG), CallLimits(NoLimit(), NoLimit), BodyMemory())
-    stream = type("Numbers", (_Numbers,), {"pages": list(pages), "tick": tick})
+    stream = type("Numbers", (_Numbers,), {"pages": list(pages)})
+    moments = itertools.count(start=0.0, step=tick)
 
     class Tap(TapZentra):
         def discover_streams(self) -> Sequence[Stream]:
             return [stream(self, lambda: account)]
 
+        def new_run(self, streams: Iterable[StreamOfRun]) -> Run:
+            return Run(streams, logger=self.logger, clock=lambda: next(moments))
+
     return Tap
 
 
 def _stream(*pages: Page) -> _Numbers:
-    (stream,) = _tap(*pages)(config=CONFIG).discover_streams()
+    (stream,) = _tap(*pages)(config=CONFIG).streams.values()
     assert isinstance(stream, _Numbers)
     return stream
 
@@ -178,7 +177,7 @@ def test_a_stop_within_a_page_keeps_what_was_written(
     for record in stream.get_records(None):
         read.append(record["number"])
         if record["number"] == stop_at:
-            stream.stop()
+            stream.run.stop()
 
     assert read == written
     assert stream.bookmarks().get(DEVICE) == bookmark
@@ -202,7 +201,7 @@ def test_a_stop_within_a_page_without_order_leaves_the_bookmark() -> None:
     for _ in stream.get_records(None):
         read += 1
         if read == 8:
-            stream.stop()
+            stream.run.stop()
 
     assert read == 7 + RECORDS_AT_ONCE
     assert stream.bookmarks().get(DEVICE) == Bookmark(16)
@@ -224,7 +223,7 @@ def test_a_state_within_a_page_claims_what_stands_before_it() -> None:
     received = -1
     claimed = []
     for message in _output(many, tick=10.0):
-        if message["type"] == "RECORD":
+        if is_reading(message):
             received = message["record"]["number"]
         elif message["type"] == "STATE" and "numbers" in message["value"].get("bookmarks", {}):
             claimed.append(_bookmark_in(message["value"]))

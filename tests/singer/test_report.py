@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from tap_zentra.calls.schedule import Phase, Turn
 from tap_zentra.settings import Settings, read_settings
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.pages import DeviceProgress, WholePage
-from tap_zentra.singer.report import SUMMARY, Report, duration
+from tap_zentra.singer.report import SUMMARY, Progress, Report, duration
 from tap_zentra.v4.api import call_limits
 
 NOON = 1_769_860_800
@@ -63,19 +62,22 @@ class _Told:
         *devices: DeviceProgress,
         settings: Settings | None = None,
         by_mrid: bool = True,
+        subscriptions: dict[str, str] | None = None,
     ) -> None:
         self.now = 1000.0
         self._caplog = caplog
         caplog.set_level(logging.INFO)
+        logger = logging.getLogger("tap-zentra")
+        limits = call_limits(user_limit=60, device_limit=1, window=60)
+        self.progress = Progress(devices, logger, limits=limits, clock=lambda: self.now)
         self.report = Report(
             "readings",
             devices,
-            logging.getLogger("tap-zentra"),
-            limits=call_limits(user_limit=60, device_limit=1, window=60),
+            logger,
             settings=settings or _settings(),
             by_mrid=by_mrid,
-            clock=lambda: self.now,
-            now=lambda: datetime.fromtimestamp(NOON + 900, tz=UTC),
+            subscription_warning=(subscriptions or {}).get,
+            now=NOON + 900.0,
         )
 
     @property
@@ -102,8 +104,8 @@ def test_progress_is_told_every_ten_seconds(caplog: pytest.LogCaptureFixture) ->
     counts = []
     for second in range(31):
         told.now = 1000.0 + second
-        told.report.progress()
-        told.report.progress()
+        told.progress.say()
+        told.progress.say()
         counts.append(len(told.lines))
 
     assert counts == [0] * 10 + [1] * 10 + [2] * 10 + [3]
@@ -114,7 +116,7 @@ def test_progress_after_a_long_page_is_told_once(caplog: pytest.LogCaptureFixtur
     told = _Told(caplog, _device("z6-1", Phase.WAITING, calls_left=math.inf))
     told.now = 1095.0
     for _ in range(3):
-        told.report.progress()
+        told.progress.say()
 
     assert len(told.lines) == 1
 
@@ -129,7 +131,7 @@ def test_progress_says_how_far_the_run_is(caplog: pytest.LogCaptureFixture) -> N
         _device("z6-4", Phase.CALLED, calls_left=1.001, pages=1, readings=500),
     )
     told.now = 1020.0
-    told.report.progress()
+    told.progress.say()
 
     assert told.lines == ["2 of 4 devices done, 5 pages, 40500 readings (2025/s), time left: 4 min"]
 
@@ -140,7 +142,7 @@ def test_time_left_is_not_known_while_a_device_was_not_asked(caplog: pytest.LogC
         caplog, _device("z6-1", Phase.WAITING, calls_left=2), _device("z6-2", Phase.WAITING, calls_left=math.inf)
     )
     told.now = 1010.0
-    told.report.progress()
+    told.progress.say()
 
     assert told.lines == ["0 of 2 devices done, 0 pages, 0 readings (0/s), time left: not known yet"]
 
@@ -183,8 +185,7 @@ def test_the_summary_has_a_row_for_each_device(caplog: pytest.LogCaptureFixture)
         _device("z6-3", Phase.FAILED, calls_left=math.inf, calls=5, waited=1000),
         _device("z6-4", Phase.DONE, pages=1, calls=1),
     )
-    told.now = 1090.0
-    told.report.summary()
+    told.report.summary(seconds=90)
 
     assert told.lines == [
         "device  outcome  readings  mrids          newest reading (UTC)  age     gaps              calls  waited",
@@ -220,8 +221,7 @@ def test_the_summary_has_one_line_for_programs(caplog: pytest.LogCaptureFixture)
         ),
         _device("z6-2", Phase.FAILED, calls=5, waited=1000, failure="404 Not Found"),
     )
-    told.now = 1090.0
-    told.report.summary()
+    told.report.summary(seconds=90)
 
     assert told.for_programs == {
         "stream": "readings",
@@ -239,6 +239,7 @@ def test_the_summary_has_one_line_for_programs(caplog: pytest.LogCaptureFixture)
                 "ahead": None,
                 "rewritten": 2,
                 "went_back": False,
+                "subscription": None,
                 "calls": 2,
                 "waited": 61.5,
             },
@@ -255,11 +256,20 @@ def test_the_summary_has_one_line_for_programs(caplog: pytest.LogCaptureFixture)
                 "ahead": None,
                 "rewritten": 0,
                 "went_back": False,
+                "subscription": None,
                 "calls": 5,
                 "waited": 1000,
             },
         ],
-        "totals": {"devices": 2, "current": 1, "failed": 1, "readings": 216, "calls": 7, "seconds": 90.0},
+        "totals": {
+            "devices": 2,
+            "current": 1,
+            "failed": 1,
+            "not_asked": 0,
+            "readings": 216,
+            "calls": 7,
+            "seconds": 90.0,
+        },
     }
 
 
@@ -271,7 +281,7 @@ def test_a_stream_that_is_read_by_time_tells_moments(caplog: pytest.LogCaptureFi
         _device("z6-2", Phase.DONE, newest=NOON),
         by_mrid=False,
     )
-    told.report.summary()
+    told.report.summary(seconds=0)
 
     assert "new readings (UTC)" in told.lines[0]
     assert "mrid" not in " ".join(told.lines)
@@ -282,20 +292,20 @@ def test_a_stream_that_is_read_by_time_tells_moments(caplog: pytest.LogCaptureFi
 def test_nothing_new_and_could_not_ask_never_look_alike(caplog: pytest.LogCaptureFixture) -> None:
     """A device that was not asked, or refused, is not said to have nothing new."""
     told = _Told(caplog, *(_device(f"z6-{phase.name}", phase) for phase in Phase))
-    told.report.summary()
+    told.report.summary(seconds=0)
     rows = {line.split()[0]: line for line in told.lines}
 
     assert "current" in rows["z6-DONE"]
     assert "nothing new" in rows["z6-DONE"]
-    for phase in (Phase.WAITING, Phase.CALLED, Phase.FAILED):
-        assert "failed" in rows[f"z6-{phase.name}"]
+    for phase, outcome in ((Phase.WAITING, "not asked"), (Phase.CALLED, "failed"), (Phase.FAILED, "failed")):
+        assert outcome in rows[f"z6-{phase.name}"]
         assert "nothing new" not in rows[f"z6-{phase.name}"]
 
 
 def test_a_failed_device_shows_what_it_had_read(caplog: pytest.LogCaptureFixture) -> None:
     """Pages before the failure were written, and count."""
     told = _Told(caplog, _device("z6-1", Phase.FAILED, readings=48, positions=(1, 2), newest=NOON, calls=6))
-    told.report.summary()
+    told.report.summary(seconds=0)
 
     row = "z6-1    failed   48        1 to 2  2026-01-31 12:00:00   15 min  0     6      0 s"
 
@@ -309,7 +319,7 @@ def test_a_clock_that_is_ahead_is_named(caplog: pytest.LogCaptureFixture) -> Non
         _device("z6-1", Phase.DONE, newest=NOON, ahead=NOON + 10 * 86_400),
         _device("z6-2", Phase.DONE, newest=NOON),
     )
-    told.report.summary()
+    told.report.summary(seconds=0)
 
     assert told.lines[1].endswith("2026-01-31 12:00:00   15 min  0     0      0 s     clock is ahead")
     assert told.lines[-1] == "1 devices whose clock is ahead: z6-1 (a reading is stamped 2026-02-10 12:00:00)"
@@ -319,7 +329,7 @@ def test_a_clock_that_is_ahead_is_named(caplog: pytest.LogCaptureFixture) -> Non
 def test_records_that_were_written_again_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     """A device with nothing new may all the same bring something."""
     told = _Told(caplog, _device("z6-1", Phase.DONE, readings=72, newest=NOON, rewritten=3))
-    told.report.summary()
+    told.report.summary(seconds=0)
 
     assert told.lines[1] == (
         "z6-1    current  72        nothing new  2026-01-31 12:00:00   15 min  0     0      0 s     "
@@ -363,3 +373,33 @@ def test_a_page_of_one_record_may_end_a_gap() -> None:
         device.note(WholePage(records=lambda: iter(()), bookmark=Bookmark(1), moments=moments))
 
     assert device.gaps == [864_000 - 8100]
+
+
+def test_a_subscription_that_ends_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Also of a device that failed: that may be why."""
+    told = _Told(
+        caplog,
+        _device("z6-1", Phase.DONE, newest=NOON),
+        _device("z6-2", Phase.FAILED),
+        subscriptions={"z6-2": "its subscription ended on 2026-01-20"},
+    )
+    told.report.summary(seconds=0)
+
+    assert told.lines[-1] == (
+        "1 devices whose subscription has ended or ends soon: z6-2 (its subscription ended on 2026-01-20)"
+    )
+    assert [device["subscription"] for device in told.for_programs["devices"]] == [
+        None,
+        "its subscription ended on 2026-01-20",
+    ]
+
+
+def test_progress_counts_a_device_with_several_turns_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It is done when all that is read of it is, and its turns share its limit."""
+    readings = _device("z6-1", Phase.DONE, pages=3)
+    model = DeviceProgress(Turn("z6-1", "ETo, port 1", calls_left=1))
+    told = _Told(caplog, readings, model, _device("z6-2", Phase.DONE))
+    told.now = 1010.0
+    told.progress.say()
+
+    assert told.lines == ["1 of 2 devices done, 3 pages, 0 readings (0/s), time left: 1 min"]

@@ -12,6 +12,7 @@ import pytest
 from tap_zentra.bodies import NotJSONError, UnexpectedBodyError
 from tap_zentra.settings import read_settings
 from tap_zentra.singer.bookmarks import Bookmark
+from tap_zentra.singer.pages import WholePage
 from tap_zentra.tap import TapZentra
 from tap_zentra.v4.api import Account, call_limits
 from tap_zentra.v4.pagination import NoProgressError, PageRequest
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from tap_zentra.calls.errors import CallError
     from tap_zentra.calls.memory import Call
-    from tap_zentra.singer.pages import WholePage
     from tap_zentra.v4.api import Api
 
 
@@ -90,13 +90,18 @@ def test_a_reader_takes_pages_until_its_device_is_at_its_end() -> None:
     assert progress == [(math.inf, False), (1, False), (0, True)]
     records = [record for page in (first, second) for record in page.records()]
     assert [(record["device_sn"], record["mrid"]) for record in records] == [(DEVICE, mrid) for mrid in (1, 2, 4, 5)]
+    known = {"device_name": "Lower meadow", "first_mrid": 1, "first_reading": 900}
     assert (first.bookmark, first.positions, list(first.moments), first.warning) == (
-        Bookmark(2),
+        Bookmark(2, known=known),
         (1, 2),
         [900, 1800],
         None,
     )
-    assert (second.bookmark, second.positions, list(second.moments)) == (Bookmark(5), (4, 5), [3600, 4500])
+    assert (second.bookmark, second.positions, list(second.moments)) == (
+        Bookmark(5, known=known),
+        (4, 5),
+        [3600, 4500],
+    )
     assert (first.went_back, first.ahead, first.rewritten) == (None, None, 0)
 
 
@@ -106,7 +111,8 @@ def test_a_page_brings_nothing_beyond_the_end_or_before_the_start() -> None:
     page = reader.take(_page_of(1, 2, 3, 4, max_mrid=9))
 
     assert [record["mrid"] for record in page.records()] == [2, 3]
-    assert (page.bookmark, page.positions, list(page.moments)) == (Bookmark(3), (2, 3), [1800, 2700])
+    known = {"device_name": "Lower meadow", "first_mrid": 2, "first_reading": 1800}
+    assert (page.bookmark, page.positions, list(page.moments)) == (Bookmark(3, known=known), (2, 3), [1800, 2700])
 
 
 def test_an_empty_page_brings_nothing() -> None:
@@ -435,11 +441,12 @@ def test_the_stream_makes_readers_as_the_settings_say() -> None:
     api = _Api(_page_of(*range(91, 103), max_mrid=200))
     account = Account(read_settings(config), cast("Api", api), call_limits(user_limit=1, device_limit=1, window=1))
     stream = ReadingsStream(TapZentra(config=config), lambda: account)
-    reader = stream.reader(DEVICE, Bookmark(100), newest=None, now=NOW)
+    (reader,) = stream.readers_of(DEVICE, Bookmark(100), newest=None, now=NOW).values()
 
     page = reader.take(reader.call(a_call()))
 
     assert api.asked == [(DEVICE, PageRequest(start_mrid=91), {"page_size": 50, "depth": False})]
+    assert isinstance(page, WholePage)
     assert (list(page.records()), page.bookmark and page.bookmark.value, reader.done) == ([], 100, True)
 
 
@@ -450,6 +457,7 @@ def test_a_first_sync_begins_at_the_start_date() -> None:
     account = Account(read_settings(config), cast("Api", api), call_limits(user_limit=1, device_limit=1, window=1))
     stream = ReadingsStream(TapZentra(config=config), lambda: account)
 
-    stream.reader(DEVICE, None, newest=None, now=NOW).call(a_call())
+    (reader,) = stream.readers_of(DEVICE, None, newest=None, now=NOW).values()
+    reader.call(a_call())
 
     assert api.asked == [(DEVICE, PageRequest(start_date=86_400), {"page_size": 2000, "depth": True})]

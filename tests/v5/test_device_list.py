@@ -13,6 +13,7 @@ from tap_zentra.calls.errors import CallError, DeviceFailedError, TokenRefusedEr
 from tap_zentra.calls.limits import CallLimits, NoLimit
 from tap_zentra.settings import read_settings
 from tap_zentra.singer.bookmarks import Bookmark, Bookmarks
+from tap_zentra.singer.run import Run
 from tap_zentra.tap import TapZentra
 from tap_zentra.v5.account import Account
 from tap_zentra.v5.device_list import DeviceList, ListReader
@@ -222,7 +223,10 @@ def _stream(api: _Api, **settings: object) -> ReadingsV5Stream:
     config = {"auth_token": "x", "api_version": "v5", "call_limit_window": 0.01, **settings}
     valid = read_settings(config)
     account = Account(valid, cast("Api", api), _limits(), DeviceList(cast("Api", api), valid, _limits()))
-    return ReadingsV5Stream(TapZentra(config=config), lambda: account)
+    tap = TapZentra(config=config)
+    stream = ReadingsV5Stream(tap, lambda: account)
+    Run([stream], logger=tap.logger, now=lambda: NOW + 10.0)
+    return stream
 
 
 def _bookmarks(*device_sns: str) -> Bookmarks:
@@ -255,7 +259,8 @@ def test_a_device_is_asked_for_as_the_list_spells_it() -> None:
     api = _Api(_list_of("z6-1A"))
     stream = _stream(api, device_sns="Z6-1a,Z6-3b")
     for device_sn in _asked(stream):
-        stream.reader(device_sn, None, None, NOW).call(a_call())
+        (reader,) = stream.readers_of(device_sn, None, None, NOW).values()
+        reader.call(a_call())
 
     assert api.asked[1:] == [("z6-1A", "metric"), ("Z6-3b", "metric")]
 
@@ -285,8 +290,8 @@ def test_without_a_list_the_devices_that_are_named_are_asked_themselves(caplog: 
         "the device list failed: refused",
         "there is no device list (refused); each device of device_sns is asked itself",
     ]
-    assert (stream.fleet_error, stream.failures, stream.failed_entirely) == (None, [], False)
-    assert stream.has_news("z6-1", Bookmark(NOW, asked=NOW), NOW)
+    assert (stream.fleet_error, stream.failures, stream.run.failed_entirely) == (None, [], False)
+    assert stream.readers_of("z6-1", Bookmark(NOW, asked=NOW), None, NOW)
 
 
 def test_without_a_list_and_without_names_the_run_fails(caplog: pytest.LogCaptureFixture) -> None:
@@ -298,7 +303,7 @@ def test_without_a_list_and_without_names_the_run_fails(caplog: pytest.LogCaptur
     )
 
     assert list(_asked(stream)) == []
-    assert (stream.fleet_error, stream.failures, stream.failed_entirely) == (words, [words], True)
+    assert (stream.fleet_error, stream.failures, stream.run.failed_entirely) == (words, [words], True)
     assert caplog.messages == ["the device list failed: refused"]
 
 
@@ -309,7 +314,7 @@ def test_a_run_that_is_stopped_at_the_list_says_nothing_of_devices(
     """They are not asked any more; the last line says that a signal came."""
     api = _Api(_list_of("z6-1"))
     stream = _stream(api, device_sns=device_sns)
-    stream.stop()
+    stream.run.stop()
 
     assert ",".join(_asked(stream)) == device_sns
     assert (stream.fleet_error, api.asked, caplog.messages) == (None, [], [])
@@ -328,7 +333,7 @@ def test_a_run_without_any_device_fails(settings: dict[str, object], what_to_che
     words = f"the device list is empty, so no device was read; {what_to_check}"
 
     assert list(_asked(stream)) == []
-    assert (stream.fleet_error, stream.failures, stream.failed_entirely) == (words, [words], True)
+    assert (stream.fleet_error, stream.failures, stream.run.failed_entirely) == (words, [words], True)
 
 
 def test_devices_that_are_named_are_read_although_the_list_is_empty(caplog: pytest.LogCaptureFixture) -> None:
@@ -375,7 +380,7 @@ def test_a_device_without_news_is_asked_once_a_day(
     stream = _stream(_Api(_list_of("z6-1", last=last)))
     _asked(stream)
 
-    assert stream.has_news("Z6-1", bookmark, NOW + 10) == has_news
+    assert bool(stream.readers_of("Z6-1", bookmark, None, NOW + 10)) == has_news
 
 
 def test_a_device_that_the_list_does_not_have_is_asked() -> None:
@@ -383,7 +388,7 @@ def test_a_device_that_the_list_does_not_have_is_asked() -> None:
     stream = _stream(_Api(_list_of("z6-1")), device_sns="z6-2")
     _asked(stream)
 
-    assert stream.has_news("z6-2", Bookmark(NOW, asked=NOW), NOW)
+    assert stream.readers_of("z6-2", Bookmark(NOW, asked=NOW), None, NOW)
 
 
 @pytest.mark.parametrize("named", [{}, {"device_sns": "z6-1,z6-2,z6-3"}], ids=["all", "named"])
@@ -391,7 +396,6 @@ def test_an_idle_run_costs_one_call(named: dict[str, object]) -> None:
     """Devices without news are current without a call; those that have some are asked."""
     api = _Api(_list_of("z6-1", "z6-2", "z6-3", last=NOW))
     stream = _stream(api, **named)
-    stream._now = lambda: NOW + 10.0  # noqa: SLF001 - when the run begins
     bookmarks = stream.bookmarks()
     bookmarks.set("z6-1", Bookmark(NOW, asked=NOW))
     bookmarks.set("z6-2", Bookmark(NOW - 1, asked=NOW))
@@ -399,7 +403,7 @@ def test_an_idle_run_costs_one_call(named: dict[str, object]) -> None:
 
     assert list(stream.get_records(None)) == []
     assert api.asked == [1, ("z6-2", "metric")]
-    assert (stream.failures, stream.failed_entirely) == ([], False)
+    assert (stream.failures, stream.run.failed_entirely) == ([], False)
     assert stream.bookmarks().get("z6-1") == Bookmark(NOW, asked=NOW)
     assert stream.bookmarks().get("z6-2") == Bookmark(NOW - 1, asked=NOW + 10)
 
@@ -408,7 +412,6 @@ def test_devices_that_are_read_again_are_asked_without_news() -> None:
     """They have no bookmark in this run."""
     api = _Api(_list_of("z6-1", "z6-2", last=NOW))
     stream = _stream(api, reread_device_sns="z6-2")
-    stream._now = lambda: NOW + 10.0  # noqa: SLF001 - when the run begins
     for device_sn in ("z6-1", "z6-2"):
         stream.bookmarks().set(device_sn, Bookmark(NOW, asked=NOW))
 

@@ -1,0 +1,104 @@
+"""Stream `devices`: what became of each device in a run, and how it is; knows no API."""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import typing as th
+
+from tap_zentra.calls.schedule import Outcome
+from tap_zentra.singer import columns
+from tap_zentra.singer.moments import iso_timestamp
+from tap_zentra.singer.stream import FollowingStream
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from tap_zentra.singer.pages import DeviceProgress
+
+COLUMNS = (
+    columns.DEVICE_SN,
+    columns.DEVICE_NAME,
+    th.Property(
+        "outcome",
+        th.StringType,
+        description="What became of the device in the run: `current` (read to its end), `failed`, or `not asked`.",
+    ),
+    th.Property("error", th.StringType, description="Why it failed, or was not asked."),
+    th.Property(
+        "first_reading_utc", th.DateTimeType, description="Moment of its first reading, UTC, as far as it is known."
+    ),
+    th.Property(
+        "last_reading_utc",
+        th.DateTimeType,
+        description="Moment of its newest reading that is known, UTC; readings that a wrong clock has stamped in the "
+        "future don't count.",
+    ),
+    th.Property("readings_read", th.IntegerType, description="Readings that the run has written."),
+    th.Property("calls", th.IntegerType, description="Calls that the run has made for the device."),
+    th.Property("synced_at", th.DateTimeType, description="When the run came to its end, UTC."),
+)
+"""Columns that devices have whichever API they come from."""
+
+CUT_SHORT = "the run ended before the device was read to its end"
+"""What is said of a device that nothing else is known to be wrong with."""
+
+
+class DevicesStream(FollowingStream):
+    """What became of each device: one record for each at the end of a run, also where it failed."""
+
+    name = "devices"
+    primary_keys = ("device_sn",)
+
+    @abstractmethod
+    def details(self, device: DeviceProgress) -> dict[str, Any]:
+        """Return what the API tells of a device: the columns that `COLUMNS` leaves open, and those of its own."""
+
+    @override
+    def last(self, devices: Iterable[Sequence[DeviceProgress]], now: float) -> Iterator[dict[str, Any]]:
+        for turns in devices:
+            yield {
+                "device_sn": turns[0].turn.device_sn,
+                "outcome": outcome_of(turns),
+                "error": self._error(turns),
+                "readings_read": sum(device.readings for device in turns if not device.turn.about),
+                "calls": sum(device.turn.calls for device in turns),
+                "synced_at": iso_timestamp(int(now)),
+                **self.details(turns[0]),
+            }
+
+    def _error(self, turns: Sequence[DeviceProgress]) -> str | None:
+        """Return why not all of a device was read."""
+        of_turns = [
+            f"{device.turn.about}: {_failure(device)}" if device.turn.about else _failure(device)
+            for device in turns
+            if device.outcome is Outcome.FAILED
+        ]
+        if not of_turns and outcome_of(turns) is Outcome.NOT_ASKED:
+            return self.run.why_not_asked
+        return "; ".join(of_turns) or None
+
+
+def outcome_of(turns: Sequence[DeviceProgress]) -> Outcome:
+    """Return what became of a device, given each of its turns."""
+    outcomes = {device.outcome for device in turns}
+    for outcome in (Outcome.FAILED, Outcome.NOT_ASKED):
+        if outcome in outcomes:
+            return outcome
+    return Outcome.CURRENT
+
+
+def moment_or_none(seconds: object) -> str | None:
+    """Return a moment in seconds since 1970 as ISO 8601; None where it is none, as in a state that was edited."""
+    return iso_timestamp(seconds) if isinstance(seconds, int) and seconds >= 0 else None
+
+
+def _failure(device: DeviceProgress) -> str:
+    return device.turn.failure or CUT_SHORT
