@@ -305,9 +305,9 @@ def _moment(text: str) -> int | None:
     """Return the moment that a text of the state is, in seconds since 1970; None: it is none."""
     try:
         moment = datetime.fromisoformat(text)
-        return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
 
 
 @dataclass(frozen=True, kw_only=True)

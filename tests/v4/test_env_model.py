@@ -547,6 +547,29 @@ def test_an_empty_answer_forgets_nothing() -> None:
     assert _sync(_values([0.1] * 19 + [0.2]), after)[0] == [(19, 0.2)]
 
 
+def test_a_day_before_the_first_one_that_comes_late_is_written() -> None:
+    """The first sync had asked for it, and found none."""
+    _, left = _sync(_values({3: 0.1, 4: 0.1}))
+
+    assert _sync(_values({2: 0.7, 3: 0.1, 4: 0.1}), left)[0] == [(2, 0.7)]
+
+
+def test_an_answer_without_the_newest_day_does_not_move_the_bookmark_back() -> None:
+    """A day that the service takes back stays where it is stored; there again, it is written once more."""
+    _, left = _sync(_values([0.1] * 5))
+    written, after = _sync(_values([0.1] * 4), left)
+
+    assert (written, after.value) == ([], _stamp(4))
+    assert _sync(_values([0.1] * 5), after)[0] == [(4, 0.1)]
+
+
+def test_the_state_of_a_station_is_small() -> None:
+    """A digest for each day of the look-back, and some more for the time before the newest one."""
+    _, left = _sync(_values([0.1] * 20), env_model_lookback_days=10)
+
+    assert len(left.stations["ETo 1"]["overlap"]["digests"]) < 10 + 20
+
+
 def test_what_is_read_again_never_reaches_behind_start_date() -> None:
     """Also where a service brings it all."""
     _, left = _sync(_values([0.1] * 5), start_date=_date(3))
@@ -597,9 +620,10 @@ def test_new_digests_begin_at_start_date() -> None:
     _, left = _sync(_values([0.1] * 5), start_date=_date(3))
     left.stations["ETo 1"]["overlap"] = None
     api = _Api()
-    _reader(api, _stored(left), start_date=_date(3)).call(a_call())
+    for start_date in (3, 4, 7):
+        _reader(api, _stored(left), start_date=_date(start_date)).call(a_call())
 
-    assert api.asked == [(ETO, _stamp(3), None)]
+    assert [start for _, start, _ in api.asked] == [_stamp(3), _stamp(4), _stamp(4)]
 
 
 _histories = st.lists(
