@@ -10,7 +10,7 @@ import ipaddress
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -32,6 +32,43 @@ V5_URL = "https://api.zentracloud.io"
 
 MAX_DAYS = 36_500
 """A hundred years: more than any device has measured."""
+
+MODEL_TYPES = ("ETo", "ETr")
+"""Evapotranspiration of a reference crop: of grass, and of alfalfa."""
+
+ENV_MODEL = th.ObjectType(
+    th.Property("device_sn", th.StringType, required=True, description="Serial number of the device."),
+    th.Property(
+        "port_number", th.IntegerType(minimum=1), required=True, description="Port of the weather station (ATMOS 41)."
+    ),
+    th.Property(
+        "model_type",
+        th.StringType,
+        allowed_values=list(MODEL_TYPES),
+        required=True,
+        description="Reference crop: `ETo` (grass) or `ETr` (alfalfa).",
+    ),
+    th.Property(
+        "elevation",
+        th.NumberType(minimum=-500, maximum=9000),
+        required=True,
+        description="Of the weather station above sea level, in metres.",
+    ),
+    th.Property(
+        "latitude",
+        th.NumberType(minimum=-90, maximum=90),
+        required=True,
+        description="Of the weather station, in degrees; south of the equator below 0.",
+    ),
+    th.Property(
+        "wind_measurement_height",
+        th.NumberType(exclusive_minimum=0, maximum=100),
+        default=2,
+        description="Height at which the weather station measures wind, in metres.",
+    ),
+    additional_properties=False,
+)
+"""What an entry of `env_models` may be."""
 
 SCHEMA = th.PropertiesList(
     th.Property(
@@ -162,13 +199,52 @@ SCHEMA = th.PropertiesList(
         "0; `fail`: with exit code 1.",
     ),
     th.Property("device_depth", th.BooleanType, default=True, description="v3, v4: ask for the depths of the sensors."),
+    th.Property(
+        "env_models",
+        th.ArrayType(ENV_MODEL),
+        description="v3, v4: weather stations of which stream `env_model_data` brings daily evapotranspiration: a list "
+        'such as `[{"device_sn": "z6-12345", "port_number": 1, "model_type": "ETo", "elevation": 806, "latitude": '
+        '32.25, "wind_measurement_height": 2}]`; `model_type` is `ETo` or `ETr`, elevation and height are in metres '
+        "(the height is 2 unless given).",
+    ),
+    th.Property(
+        "env_model_lookback_days",
+        th.IntegerType(minimum=0, maximum=MAX_DAYS),
+        default=7,
+        description="v3, v4: re-read the last N days of `env_model_data` on every sync, at least the newest one, and "
+        "write those that have changed.",
+    ),
     th.Property("user_agent", th.StringType, description="User-Agent header; by default `tap-zentra/<version>`."),
 ).to_dict()
 """JSON schema of the settings: the one place from which `--about`, the README and `meltano.yml` are checked."""
 
 BELONGS_TO_V5 = ("organization_id", "units", "device_call_burst", "lookback_days")
-BELONGS_TO_CLASSIC = ("server", "page_size", "user_call_limit", "mrid_lookback", "device_depth")
+BELONGS_TO_CLASSIC = (
+    "server",
+    "page_size",
+    "user_call_limit",
+    "mrid_lookback",
+    "device_depth",
+    "env_models",
+    "env_model_lookback_days",
+)
 """Settings that mean nothing to the other service."""
+
+
+@dataclass(frozen=True)
+class EnvModel:
+    """A weather station of which daily evapotranspiration is wanted, and by which model.
+
+    `model_type` is one of `MODEL_TYPES`. Elevation and height are in metres, the latitude in degrees: what the service
+    computes with.
+    """
+
+    device_sn: str
+    port_number: int
+    model_type: str
+    elevation: float
+    latitude: float
+    wind_measurement_height: float
 
 
 @dataclass(frozen=True)
@@ -176,8 +252,8 @@ class Settings:
     """Valid settings.
 
     `start_date` and `end_date` are moments in seconds since 1970; `call_limit_window` and `request_timeout` are
-    durations in seconds. `device_sns` is empty where all devices of the key are to be read. `reread_device_sns` are
-    spelled as in `device_sns`.
+    durations in seconds. `device_sns` is empty where all devices of the key are to be read. `reread_device_sns` and the
+    devices of `env_models` are spelled as in `device_sns`.
     """
 
     auth_token: str = field(repr=False)
@@ -201,13 +277,19 @@ class Settings:
     reread_device_sns: tuple[str, ...]
     on_device_failure: str
     device_depth: bool
+    env_models: tuple[EnvModel, ...]
+    env_model_lookback_days: int
     user_agent: str | None
 
     def as_config(self) -> dict[str, Any]:
         """Return the settings that may have come as text, as the JSON schema wants them."""
         typed = {name: getattr(self, name) for name in SCHEMA["properties"] if name not in _KEPT_AS_GIVEN}
-        lists = {"device_sns": list(self.device_sns) or None, "reread_device_sns": list(self.reread_device_sns)}
-        return {**typed, **lists}
+        return {
+            **typed,
+            "device_sns": list(self.device_sns) or None,
+            "reread_device_sns": list(self.reread_device_sns),
+            "env_models": [asdict(station) for station in self.env_models],
+        }
 
 
 class SettingsError(ValueError):
@@ -227,7 +309,26 @@ class _UnfitError(ValueError):
 
     def __init__(self, expected: str, *, secret: bool = False) -> None:
         super().__init__(expected)
-        self.secret = secret
+        self._secret = secret
+
+    def faults(self, name: str, given: object) -> list[str]:
+        """Return what is wrong with a setting, one line each."""
+        return [self._fault(name, given)]
+
+    def _fault(self, name: str, given: object) -> str:
+        shown = "" if self._secret else f", not {given!r}"
+        return f"{name} should be {self}{shown}"
+
+
+class _UnfitEntriesError(_UnfitError):
+    """Entries of a list that can't be; the faults say which ones and why."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self._faults = faults
+
+    def faults(self, name: str, given: object) -> list[str]:  # noqa: ARG002 - each fault shows its own part
+        return [f"{name} {fault}" for fault in self._faults]
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
@@ -245,14 +346,14 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         try:
             values[name] = None if given is None else _reader(name, schema)(given)
         except _UnfitError as unfit:
-            shown = "" if unfit.secret else f", not {given!r}"
-            faults.append(f"{name} should be {unfit}{shown}")
+            faults += unfit.faults(name, given)
     faults += _missing(values) + _of_another_version(values) + _contradictions(values)
     if faults:
         names = list(SCHEMA["properties"])
         raise SettingsError(sorted(faults, key=lambda fault: names.index(fault.split()[0])))
     values["device_sns"] = values["device_sns"] or ()
     values["reread_device_sns"] = _as_spelled(values["device_sns"], values["reread_device_sns"] or ())
+    values["env_models"] = _with_devices_as_spelled(values["device_sns"], values["env_models"] or ())
     server = values.pop("server")
     values["api_url"] = values["api_url"] or (V5_URL if values["api_version"] == "v5" else SERVERS[server])
     return Settings(**values)
@@ -304,6 +405,14 @@ def _as_spelled(device_sns: tuple[str, ...], chosen: tuple[str, ...]) -> tuple[s
     return tuple(one for one in device_sns if same_device(one) in wanted)
 
 
+def _with_devices_as_spelled(device_sns: tuple[str, ...], stations: tuple[EnvModel, ...]) -> tuple[EnvModel, ...]:
+    """Return stations whose device is spelled as in `device_sns`, else as the first station of the device has it."""
+    spelling: dict[str, str] = {}
+    for device_sn in (*device_sns, *(station.device_sn for station in stations)):
+        spelling.setdefault(same_device(device_sn), device_sn)
+    return tuple(replace(station, device_sn=spelling[same_device(station.device_sn)]) for station in stations)
+
+
 def is_classic_token(token: str) -> bool:
     """Return whether a token has the form of those of ZENTRA Cloud Classic (METER's documentation)."""
     return re.fullmatch(r"[0-9a-fA-F]{40}", token) is not None
@@ -325,7 +434,8 @@ def _reader(name: str, schema: dict[str, Any]) -> Callable[[object], Any]:
         return _boolean
     if kind == "string":
         return _word
-    return lambda given: _number(given, schema, whole=kind == "integer")
+    unit = "seconds" if "exclusiveMinimum" in schema else ""
+    return lambda given: _number(given, schema, whole=kind == "integer", unit=unit)
 
 
 def _choice(given: object, allowed: list[str]) -> str:
@@ -351,14 +461,15 @@ def _boolean(given: object) -> bool:
 _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
-def _number(given: object, schema: dict[str, Any], *, whole: bool) -> float:
+def _number(given: object, schema: dict[str, Any], *, whole: bool = False, unit: str = "") -> float:
     least, most = schema.get("minimum"), schema.get("maximum")
+    kind = f"a number of {unit}" if unit else "a number"
     if whole:
         expected = "a whole number" + (f" from {least} to {most}" if most else f", {least} or more")
     elif least is None:
-        expected = f"a number of seconds above 0, at most {most}"
+        expected = f"{kind} above 0, at most {most}"
     else:
-        expected = f"a number from {least} to {most}"
+        expected = f"{kind} from {least} to {most}"
     try:
         number = float(str(given))
     except ValueError:
@@ -389,10 +500,7 @@ def _serial_numbers(given: object, *, at_least: int = 1) -> tuple[str, ...]:
     unfit = _UnfitError('a list of serial numbers such as ["z6-12345", "z6-12346"] or z6-12345,z6-12346')
     listed = given
     if isinstance(given, str):
-        try:
-            listed = json.loads(given) if given.lstrip().startswith("[") else [given]
-        except (ValueError, RecursionError):
-            raise unfit from None
+        listed = _json(given, unfit) if given.lstrip().startswith("[") else [given]
     if not isinstance(listed, (list, tuple)) or not all(isinstance(one, str) for one in listed):
         raise unfit
     # The same serial number in another case is the same device; its first spelling stays.
@@ -404,6 +512,106 @@ def _serial_numbers(given: object, *, at_least: int = 1) -> tuple[str, ...]:
     if len(device_sns) < at_least or not all(map(_SERIAL_NUMBER.fullmatch, device_sns)):
         raise unfit
     return device_sns
+
+
+def _json(text: str, unfit: _UnfitError) -> object:
+    """Return what a JSON text says.
+
+    Raises:
+        _UnfitError: The one that was given: it is no JSON text.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise unfit from None
+
+
+_ENV_MODEL_FIELDS: dict[str, dict[str, Any]] = ENV_MODEL.to_dict()["properties"]
+
+_ENV_MODEL_UNITS = {"elevation": "metres", "latitude": "degrees", "wind_measurement_height": "metres"}
+
+
+def _env_models(given: object) -> tuple[EnvModel, ...] | None:
+    """Return the stations of a list, or of a JSON text of one; None: there are none."""
+    unfit = _UnfitError(f"a list of objects with {', '.join(_ENV_MODEL_FIELDS)}, or such a list as JSON", secret=True)
+    listed = _json(given, unfit) if isinstance(given, str) else given
+    if not isinstance(listed, (list, tuple)):
+        raise unfit
+    stations: dict[int, EnvModel] = {}
+    faults: list[str] = []
+    for number, entry in enumerate(listed, start=1):
+        try:
+            stations[number] = _env_model(entry)
+        except _UnfitEntriesError as unfit_entry:
+            faults += unfit_entry.faults(f"entry {number}:", entry)
+    if faults := faults + _repeated(stations):
+        raise _UnfitEntriesError(faults)
+    return tuple(stations.values()) or None
+
+
+def _env_model(entry: object) -> EnvModel:
+    """Return the station of an entry.
+
+    Raises:
+        _UnfitEntriesError: It is none.
+    """
+    names = ", ".join(_ENV_MODEL_FIELDS)
+    if not isinstance(entry, dict):
+        raise _UnfitEntriesError([f"it should be an object with {names}"])
+    unknown = [name for name in entry if name not in _ENV_MODEL_FIELDS]
+    faults = [f"there is no field {_shown(name)}; the fields are {names}" for name in unknown]
+    values: dict[str, Any] = {}
+    for name, schema in _ENV_MODEL_FIELDS.items():
+        value = entry.get(name)
+        is_missing = value is None or (isinstance(value, str) and not value.strip())
+        try:
+            values[name] = _env_model_field(name, schema.get("default") if is_missing else value)
+        except _UnfitError as unfit:
+            faults.append(f"{name} should be {unfit}, {'but is missing' if is_missing else f'not {_shown(value)}'}")
+    if faults:
+        raise _UnfitEntriesError(faults)
+    return EnvModel(**values)
+
+
+def _env_model_field(name: str, given: object) -> str | float:
+    schema = _ENV_MODEL_FIELDS[name]
+    if name == "model_type":
+        for model_type in MODEL_TYPES:
+            if str(given).strip().casefold() == model_type.casefold():
+                return model_type
+        raise _UnfitError(" or ".join(MODEL_TYPES))
+    if name == "device_sn":
+        if not isinstance(given, str) or not _SERIAL_NUMBER.fullmatch(given.strip()):
+            raise _UnfitError("a serial number such as z6-12345")
+        return given.strip()
+    number = _number(given, schema, whole="integer" in schema["type"], unit=_ENV_MODEL_UNITS.get(name, ""))
+    return int(number) if number == int(number) else number  # 806, as in METER's example, also where 806.0 was given
+
+
+def _shown(value: object) -> str:
+    """Return the beginning of a value on one line; nobody knows what a list or an object may hold."""
+    if isinstance(value, (dict, list, tuple)):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+_LONGEST_SHOWN = 30
+"""Characters of a value that is wrong: enough to find it by, and less than a token."""
+
+
+def _repeated(stations: dict[int, EnvModel]) -> list[str]:
+    """Return which entries name again what another one has named: their records would overwrite each other."""
+    faults = []
+    seen: dict[tuple[str, int, str], int] = {}
+    for number, station in stations.items():
+        first = seen.setdefault((same_device(station.device_sn), station.port_number, station.model_type), number)
+        if first != number:
+            faults.append(
+                f"entry {number}: it should be another device, port or model than entry {first}: both are "
+                f"{station.model_type} of {station.device_sn}, port {station.port_number}"
+            )
+    return faults
 
 
 def _url(given: object) -> str:
@@ -461,6 +669,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "api_url": _url,
     "start_date": _moment,
     "end_date": _moment,
+    "env_models": _env_models,
     "user_agent": _header,
 }
 

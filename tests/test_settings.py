@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from tap_zentra.settings import SCHEMA, SERVERS, SettingsError, read_settings
+from tap_zentra.settings import SCHEMA, SERVERS, EnvModel, SettingsError, read_settings
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 GIVEN: dict[str, Any] = {"auth_token": TOKEN, "device_sns": ["z6-12345"]}
@@ -17,6 +18,15 @@ URL_EXPECTED = (
 )
 NEW_YEAR = 1_767_225_600
 """2026-01-01T00:00:00Z."""
+STATION: dict[str, Any] = {
+    "device_sn": "z6-1",
+    "port_number": 1,
+    "model_type": "ETo",
+    "elevation": 806,
+    "latitude": 32.25,
+    "wind_measurement_height": 2.5,
+}
+FIELDS = "device_sn, port_number, model_type, elevation, latitude, wind_measurement_height"
 
 
 def _read(name: str, value: object) -> Any:
@@ -56,6 +66,8 @@ def _faults(**config: object) -> list[str]:
         ("reread_device_sns", ()),
         ("on_device_failure", "fail"),
         ("device_depth", True),
+        ("env_models", ()),
+        ("env_model_lookback_days", 7),
         ("user_agent", None),
     ],
 )
@@ -465,6 +477,8 @@ def test_a_range_of_one_moment_is_taken() -> None:
         ("max_attempts", "1", 1),
         ("max_attempts", 100, 100),
         ("mrid_lookback", "0", 0),
+        ("env_model_lookback_days", "0", 0),
+        ("env_model_lookback_days", 36_500, 36_500),
         ("mrid_lookback", 96, 96),
     ],
 )
@@ -504,6 +518,7 @@ NOT_NUMBERS = ["many", "1,5", "1 0", "nan", "inf", "-inf", "1e999", True, [], {}
         ("max_concurrent_calls", "a whole number from 1 to 60", [0, -1, 61, 1.5]),
         ("max_attempts", "a whole number, 1 or more", [0, -1, 1.5]),
         ("mrid_lookback", "a whole number, 0 or more", [-1, 0.5]),
+        ("env_model_lookback_days", "a whole number from 0 to 36500", [-1, 0.5, 36_501]),
         ("call_limit_window", "a number of seconds above 0, at most 86400", [0, "0.0", -1, 86_401]),
         ("request_timeout", "a number of seconds above 0, at most 86400", [0, "0.0", -0.1, 1e10]),
     ],
@@ -557,6 +572,152 @@ def test_a_user_agent_that_is_no_header_is_refused(given: str) -> None:
     assert _faults(user_agent=given) == [f"user_agent should be one line of plain letters, not {given!r}"]
 
 
+# Environment models
+
+
+def _stations(*entries: object, **config: object) -> tuple[EnvModel, ...]:
+    return read_settings({**GIVEN, "env_models": list(entries), **config}).env_models
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [STATION, {**STATION, "model_type": "ETr", "port_number": 2}],
+        (STATION, {**STATION, "model_type": "etr", "port_number": 2.0}),
+        json.dumps([STATION, {**STATION, "model_type": "ETR", "port_number": "2"}]),
+        [
+            {name: f" {value} " for name, value in STATION.items()},
+            {**STATION, "model_type": "ETr", "port_number": 2, "elevation": "806.0"},
+        ],
+    ],
+)
+def test_environment_models_are_taken_as_list_and_as_text(given: object) -> None:
+    """A list, or a JSON text of one, in which numbers may be text, and the model may be in any case."""
+    assert _read("env_models", given) == (
+        EnvModel("z6-1", 1, "ETo", 806, 32.25, 2.5),
+        EnvModel("z6-1", 2, "ETr", 806, 32.25, 2.5),
+    )
+
+
+@pytest.mark.parametrize("given", [[], "[]", " [ ] ", ()])
+def test_no_environment_models_are_none(given: object) -> None:
+    """An empty list is what a configuration has that wants none, and v5 does not mind."""
+    assert _read("env_models", given) == ()
+    assert read_settings({**V5, "env_models": given}).env_models == ()
+
+
+@pytest.mark.parametrize("absent", [{}, {"wind_measurement_height": None}, {"wind_measurement_height": " "}])
+def test_wind_is_measured_at_two_metres_unless_said_otherwise(absent: dict[str, Any]) -> None:
+    """As METER's example has it."""
+    [station] = _stations({name: value for name, value in STATION.items() if "wind" not in name} | absent)
+
+    assert station.wind_measurement_height == 2
+
+
+@pytest.mark.parametrize(("given", "sent"), [(806.0, "806"), ("806.50", "806.5"), (-0.0, "0"), (1e3, "1000")])
+def test_whole_numbers_are_whole(given: object, sent: str) -> None:
+    """So that the service gets them as METER's example has them, however they were written."""
+    [station] = _stations({**STATION, "elevation": given})
+
+    assert json.dumps(station.elevation) == sent
+
+
+@pytest.mark.parametrize(
+    ("field", "expected", "outside"),
+    [
+        ("device_sn", "a serial number such as z6-12345", [5, True, "z6-1,z6-2", "z6/1"]),
+        ("port_number", "a whole number, 1 or more", [0, -1, 1.5, "one", True, "nan"]),
+        ("model_type", "ETo or ETr", ["ET0", "ET", 1, True]),
+        ("elevation", "a number of metres from -500 to 9000", [-501, 9001, "806 m", "inf", True]),
+        ("latitude", "a number of degrees from -90 to 90", [-90.5, 91, "32 N", "nan", False]),
+        ("wind_measurement_height", "a number of metres above 0, at most 100", [0, -2, 200, "two"]),
+    ],
+)
+def test_a_field_that_is_wrong_is_refused(field: str, expected: str, outside: list[object]) -> None:
+    """With the setting, the entry counted from 1, the field, what it should be, and what it is."""
+    for given in outside:
+        assert _faults(env_models=[STATION, {**STATION, field: given}]) == [
+            f"env_models entry 2: {field} should be {expected}, not {given!r}"
+        ]
+
+
+@pytest.mark.parametrize("field", [name for name in STATION if "wind" not in name])
+@pytest.mark.parametrize("absent", [None, "", "  ", "left out"])
+def test_a_field_that_is_missing_is_refused(field: str, absent: str | None) -> None:
+    """It says what the field should be; null and blanks are nothing."""
+    entry = {**STATION, field: absent}
+    if absent == "left out":
+        del entry[field]
+    [fault] = _faults(env_models=[entry])
+
+    assert fault.startswith(f"env_models entry 1: {field} should be ")
+    assert fault.endswith(", but is missing")
+
+
+@pytest.mark.parametrize(("field", "least", "most"), [("elevation", -500, 9000), ("latitude", -90, 90)])
+def test_the_ends_of_a_range_belong_to_it(field: str, least: int, most: int) -> None:
+    """The poles are places."""
+    assert [getattr(_stations({**STATION, field: end})[0], field) for end in (least, most)] == [least, most]
+
+
+@pytest.mark.parametrize("given", ["z6-1", "{", '{"device_sn": "z6-1"}', "5", 5, True, STATION, "[" * 100_000])
+def test_what_is_no_list_of_environment_models_is_refused(given: object) -> None:
+    """What it should be is said; what was given is not shown, as nobody knows what it holds."""
+    assert _faults(env_models=given) == [
+        f"env_models should be a list of objects with {FIELDS}, or such a list as JSON"
+    ]
+
+
+def test_all_that_is_wrong_with_environment_models_is_named_at_once() -> None:
+    """Each on a line of its own."""
+    wrong = {**STATION, "elevaton": 5, "latitude": 91, "port_number": [TOKEN], "elevation": {"a": TOKEN}}
+
+    assert _faults(env_models=[wrong, "z6-1"]) == [
+        f"env_models entry 1: there is no field 'elevaton'; the fields are {FIELDS}",
+        "env_models entry 1: port_number should be a whole number, 1 or more, not a list",
+        "env_models entry 1: elevation should be a number of metres from -500 to 9000, not an object",
+        "env_models entry 1: latitude should be a number of degrees from -90 to 90, not 91",
+        f"env_models entry 2: it should be an object with {FIELDS}",
+    ]
+
+
+def test_a_secret_in_an_environment_model_is_not_shown() -> None:
+    """Whatever was put where it does not belong, and in one line."""
+    [of_name, of_value] = _faults(env_models=[{**STATION, TOKEN: 1, "latitude": f"\n{TOKEN}"}])
+
+    assert TOKEN not in of_name + of_value
+    assert "\n" not in of_name + of_value
+
+
+def test_the_same_environment_model_twice_is_refused() -> None:
+    """Two with other inputs would overwrite each other's records; other models and ports are others."""
+    others = [{**STATION, "model_type": "ETr"}, {**STATION, "port_number": 2}, {**STATION, "device_sn": "z6-2"}]
+    again = {**STATION, "device_sn": "Z6-1", "model_type": "eto", "elevation": 5}
+
+    assert len(_stations(STATION, *others)) == 4
+    assert _faults(env_models=[STATION, *others, again]) == [
+        "env_models entry 5: it should be another device, port or model than entry 1: both are ETo of Z6-1, port 1"
+    ]
+
+
+def test_a_devices_serial_number_is_spelled_in_one_way() -> None:
+    """As in device_sns, so that rows of both streams can be joined; else as the first entry has it."""
+    entries = [{**STATION, "device_sn": sn, "port_number": port} for port, sn in enumerate(("z6-A", "z6-b", "z6-B"), 1)]
+
+    assert [station.device_sn for station in _stations(*entries, device_sns="Z6-a")] == ["Z6-a", "z6-b", "z6-b"]
+
+
+def test_environment_models_go_back_into_the_configuration() -> None:
+    """As the JSON schema, by which the SDK checks the configuration once more, wants them; nothing is lost."""
+    given = {**GIVEN, "env_models": json.dumps([{**STATION, "port_number": "1", "model_type": "eto"}])}
+    settings = read_settings(given)
+    config = json.loads(json.dumps({**GIVEN, **settings.as_config()}))
+
+    assert config["env_models"] == [STATION]
+    assert read_settings(config) == settings
+    jsonschema.Draft7Validator(SCHEMA).validate(config)
+
+
 # All together
 
 
@@ -597,10 +758,12 @@ def test_all_settings_may_be_text() -> None:
         "reread_device_sns": ["z6-2", "z6-1"],
         "on_device_failure": "warn",
         "device_depth": False,
+        "env_models": [STATION],
+        "env_model_lookback_days": 3,
         "user_agent": "me",
     }
     text = {name: str(value) for name, value in typed.items()}
-    text |= {"device_sns": "z6-1,z6-2", "reread_device_sns": "z6-2 z6-1"}
+    text |= {"device_sns": "z6-1,z6-2", "reread_device_sns": "z6-2 z6-1", "env_models": json.dumps([STATION])}
 
     assert read_settings(typed) == read_settings(text)
 
@@ -672,11 +835,19 @@ def test_a_setting_of_v5_that_is_wrong_is_refused(name: str, given: object, expe
 
 @pytest.mark.parametrize(
     ("name", "given"),
-    [("server", "eu"), ("page_size", 500), ("user_call_limit", 30), ("mrid_lookback", 0), ("device_depth", False)],
+    [
+        ("server", "eu"),
+        ("page_size", 500),
+        ("user_call_limit", 30),
+        ("mrid_lookback", 0),
+        ("device_depth", False),
+        ("env_models", [STATION]),
+        ("env_model_lookback_days", 3),
+    ],
 )
 def test_v5_refuses_the_settings_of_classic(name: str, given: object) -> None:
     """A setting that would be ignored without a word misleads; its default is what Meltano always hands over."""
-    read_settings({**V5, name: SCHEMA["properties"][name]["default"]})
+    read_settings({**V5, name: SCHEMA["properties"][name].get("default")})
 
     (fault,) = _v5_faults(**{name: given})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,18 +10,20 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tap_zentra.bodies import LAST_TIMESTAMP
 from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError
 from tap_zentra.calls.limits import CallLimits, SlidingWindow
 from tap_zentra.calls.memory import BodyMemory
 from tap_zentra.http import OK, TOO_MANY_REQUESTS, UNAUTHORIZED, Transport
 from tap_zentra.settings import is_classic_token
+from tap_zentra.singer.moments import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_zentra.calls.memory import Call
     from tap_zentra.http import Response
-    from tap_zentra.settings import Settings
+    from tap_zentra.settings import EnvModel, Settings
     from tap_zentra.v4.pagination import PageRequest
 
 RECORD_BYTES = 4500
@@ -104,11 +107,51 @@ class Api:
         if page.end_mrid is not None:
             parameters["end_mrid"] = page.end_mrid
         if page.start_date is not None:
-            start = datetime.fromtimestamp(page.start_date, tz=UTC)
-            parameters["start_date"] = f"{start:%Y-%m-%d %H:%M}"
+            parameters["start_date"] = _date(page.start_date)
         if depth:
             parameters["device_depth"] = "true"
-        return self._get("get_readings", parameters, call)
+        return self._get("get_readings", parameters, call, check="the serial number")
+
+    def get_env_model_data(
+        self, station: EnvModel, call: Call, *, start: int | None, end: int | None
+    ) -> bytes | bytearray:
+        """Fetch the daily values of a weather station.
+
+        The service takes the device's local time, which is not known here: so it is asked from a day earlier and until
+        a day later, and may bring more than is wanted.
+
+        Args:
+            station: Where the weather station is, and which model to compute.
+            call: Told when the request has gone out, and asked for memory for the body.
+            start: First moment that is wanted, in seconds since 1970; None: the device's first.
+            end: Last one; None: the device's last.
+
+        Returns:
+            The body of a response with status 200.
+
+        Raises:
+            CallError: As of `get_readings`.
+        """
+        inputs = {
+            "elevation": station.elevation,
+            "latitude": station.latitude,
+            "wind_measurement_height": station.wind_measurement_height,
+        }
+        parameters: dict[str, str | int] = {
+            "device_sn": station.device_sn,
+            "model_type": station.model_type,
+            "port_num": station.port_number,
+            "inputs": json.dumps(inputs),
+        }
+        if start is not None:
+            parameters["start_date"] = _date(max(0, start - DAY))
+        if end is not None:
+            parameters["end_date"] = _date(min(end, LAST_TIMESTAMP - DAY) + DAY)
+        check = (
+            f"device_sn {station.device_sn} and port_number {station.port_number} (the ATMOS 41's) of the "
+            f"{station.model_type} entry in env_models"
+        )
+        return self._get("get_env_model_data", parameters, call, check=check)
 
     def get_newest_readings(self, device_sn: str, call: Call, *, records: int) -> bytes | bytearray:
         """Fetch a device's newest records.
@@ -137,13 +180,13 @@ class Api:
         """Close all connections; the next call makes a new one."""
         self._transport.close()
 
-    def _get(self, endpoint: str, parameters: Mapping[str, str | int], call: Call) -> bytearray:
+    def _get(self, endpoint: str, parameters: Mapping[str, str | int], call: Call, *, check: str) -> bytearray:
         response = self._transport.get(f"{self._base}/{endpoint}/", parameters, call)
         if response.status != OK:
-            raise self._error(response)
+            raise self._error(response, check)
         return response.body
 
-    def _error(self, response: Response) -> CallError:
+    def _error(self, response: Response, check: str) -> CallError:
         status, words = response.status_line, response.words
         moved = MOVED if response.status in MAY_BE_MOVED else ""
         if response.status == UNAUTHORIZED:
@@ -159,8 +202,8 @@ class Api:
                 account=locks_account(words, device_call_limit=self._device_call_limit),
             )
         return self._transport.general_error(response) or DeviceFailedError(
-            f"the service refuses the call ({status}: {words}); check the serial number, the server, and that the "
-            f"token's user may see the device{moved}"
+            f"the service refuses the call ({status}: {words}); check {check}, the server, and that the token's user "
+            f"may see the device{moved}"
         )
 
 
@@ -212,6 +255,11 @@ class Account:
     def close(self) -> None:
         """Close all connections."""
         self.api.close()
+
+
+def _date(moment: int) -> str:
+    """Return a moment, in seconds since 1970, as the service takes dates."""
+    return f"{datetime.fromtimestamp(moment, tz=UTC):%Y-%m-%d %H:%M}"
 
 
 def call_limits(*, user_limit: int, device_limit: int, window: float) -> CallLimits:

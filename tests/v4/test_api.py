@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -9,7 +10,7 @@ from requests.structures import CaseInsensitiveDict
 
 from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError, TransientError
 from tap_zentra.http import Transport
-from tap_zentra.settings import is_classic_token, read_settings
+from tap_zentra.settings import EnvModel, is_classic_token, read_settings
 from tap_zentra.v4.api import Account, Api, lock_out_seconds, locks_account
 from tap_zentra.v4.pagination import PageRequest
 from tests.server import TOKEN, Response, Server
@@ -17,6 +18,7 @@ from tests.support import a_call
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 DEVICE_LIMIT = "Exceeded request limit of 1 call per 60 seconds. Lock out expires in 41 seconds."
+STATION = EnvModel("z6-1", 2, "ETr", elevation=806, latitude=32.25, wind_measurement_height=2)
 ACCOUNT_LIMIT = "Exceeded request limit of 60 calls per 60 seconds. Lock out expires in 5 seconds."
 
 
@@ -106,6 +108,29 @@ def test_the_url_is_the_servers_and_the_versions(service: Server, api_url: str, 
     assert service.urls == [url]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "dates"),
+    [
+        (None, None, {}),
+        (1_769_860_859, None, {"start_date": "2026-01-30 12:00"}),
+        (None, 1_769_860_859, {"end_date": "2026-02-01 12:00"}),
+        (3600, 253_402_300_799, {"start_date": "1970-01-01 00:00", "end_date": "9999-12-31 23:59"}),
+    ],
+)
+def test_daily_values_are_asked_for_by_these_parameters(
+    service: Server, start: int | None, end: int | None, dates: dict[str, str]
+) -> None:
+    """With a day before and after what is wanted, because the service takes the device's local time."""
+    service.answer_with(Response(200, b"a body"))
+    body = _api().get_env_model_data(STATION, a_call(), start=start, end=end)
+    sent = dict(parse_qsl(urlsplit(str(service.requests[0].url)).query))
+
+    assert body == b"a body"
+    assert service.urls == ["https://zentra.example/api/v4/get_env_model_data/"]
+    assert json.loads(sent.pop("inputs")) == {"elevation": 806, "latitude": 32.25, "wind_measurement_height": 2}
+    assert sent == {"device_sn": "z6-1", "model_type": "ETr", "port_num": "2", **dates}
+
+
 # What comes back
 
 MAINTENANCE = b"<html>\n<head><title>Down</title></head>\n<body>Back soon</body></html>"
@@ -144,6 +169,20 @@ def test_an_answer_becomes_an_error_of_a_kind(
 
     assert type(error) is kind
     assert words in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_refusal_of_daily_values_says_which_entry_to_check(service: Server, status: int) -> None:
+    """In one line, with the service's words: the entry's device, port and model, and where they stand."""
+    service.answer_with(Response(status, {"detail": "There is no\nATMOS 41 on port 2."}))
+    with pytest.raises(DeviceFailedError) as caught:
+        _api().get_env_model_data(STATION, a_call(), start=None, end=None)
+
+    assert str(caught.value).startswith(
+        f"the service refuses the call ({status} Reason: There is no ATMOS 41 on port 2.); check device_sn z6-1 and "
+        "port_number 2 (the ATMOS 41's) of the ETr entry in env_models, the server, and that the token's user may see "
+        "the device"
+    )
 
 
 @pytest.mark.parametrize(("status", "advised"), [(401, True), (403, True), (404, True), (400, False)])
