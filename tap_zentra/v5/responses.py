@@ -397,17 +397,15 @@ class ListedDevice(msgspec.Struct):
         Args:
             entry: Has a serial number.
         """
-        rest = {
-            name: dict(told) if name in _GROUPS and isinstance(told, dict) else told for name, told in entry.items()
+        groups = {name: dict(told) for name, told in entry.items() if name in _GROUPS and isinstance(told, dict)}
+        rest = {name: told for name, told in entry.items() if name not in groups and name != "device_id"}
+        known = {
+            attribute: _take(rest if group is None else groups.get(group, {}), name, read)
+            for attribute, (group, name, read) in _LISTED.items()
         }
-        device_id = str(rest.pop("device_id"))
-        known = {}
-        for attribute, (group, name, read) in _LISTED.items():
-            part = rest if group is None else rest.get(group)
-            if isinstance(part, dict):
-                known[attribute] = _take(part, name, read)
-        groups = {name: _worth_telling(rest[name]) for name in _GROUPS if isinstance(rest.get(name), dict)}
-        return cls(device_id, **known, extra=_worth_telling(rest | groups))
+        kept = {name: _worth_telling(part) for name, part in groups.items()}
+        extra = _worth_telling(rest) | {name: part for name, part in kept.items() if part}
+        return cls(entry["device_id"], **known, extra=extra)
 
     @property
     def is_exempt(self) -> bool:
@@ -497,8 +495,10 @@ def _worth_telling(part: dict[str, Any]) -> dict[str, Any]:
 
 def _is_deeper(told: object, levels: int) -> bool:
     """Return whether lists and objects are nested in more levels than so many."""
-    inner = told.values() if isinstance(told, dict) else told if isinstance(told, list) else ()
-    return levels < 0 or any(_is_deeper(one, levels - 1) for one in inner)
+    if not isinstance(told, list | dict):
+        return False
+    inner = told.values() if isinstance(told, dict) else told
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 class ListPage(msgspec.Struct):
