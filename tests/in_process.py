@@ -120,7 +120,8 @@ class WirelessV5Api:
     def get_devices(self, page: int, call: Call, *, organization_id: str | None) -> bytes:
         """Return one page of the list."""
         assert organization_id is None
-        return self._get("/v5/devices", {"expand": "max_min_timestamp", "page_num": str(page)}, call)
+        expand = "max_min_timestamp,settings,hardware,connectivity,subscription"
+        return self._get("/v5/devices", {"expand": expand, "page_num": str(page)}, call)
 
     def get_data(self, device_sn: str, page: v5_pagination.PageRequest, call: Call, *, units: str) -> bytes:
         """Return one page of readings."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 import re
 from collections.abc import Sequence  # noqa: TC003 - msgspec needs it
 from dataclasses import dataclass, replace
@@ -36,7 +37,7 @@ from tap_zentra.calls.errors import one_line
 from tap_zentra.settings import same_device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from tap_zentra.bodies import Fields
 
@@ -51,6 +52,12 @@ KEPT_PIECES = 32
 
 MOST_UNKNOWN_FIELDS = 20
 """Fields that nobody knows, of a row, for which it stays worthwhile to make a type."""
+
+DEEPEST = 50
+"""Levels of lists and objects in a field of a device: what is kept of it is copied by recursion, in a state."""
+
+EARLIEST_EXPIRATION = 946_684_800
+"""The year 2000, in seconds since 1970: a smaller number is no date on which a subscription ends."""
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
@@ -117,14 +124,18 @@ class Pagination(msgspec.Struct):
     next_token: str | None = None
 
 
-class _Body(msgspec.Struct):
+class _Head(msgspec.Struct):
     metadata: Metadata
+
+
+class _Body(msgspec.Struct):
+    metadata: msgspec.Raw
     values: msgspec.Raw
     pagination: Pagination | None = None
 
 
 class _PlainBody(msgspec.Struct):
-    metadata: Metadata
+    metadata: dict[str, Any]
     values: list[Any]
     pagination: Pagination | None = None
 
@@ -176,6 +187,7 @@ class DataPage:
     Attributes:
         device_id: Whose it is.
         device_name: What the owner calls it.
+        known: What else its metadata tells of the device, such as `location` and `coordinates`, as it came.
         next_token: Of the page that follows; None: none does.
         moments: When its readings were made, ascending, each once, in seconds since 1970.
         is_descending: Whether the service sent the newest ones first.
@@ -190,11 +202,14 @@ class DataPage:
 
         Raises:
             NotJSONError: The rows are no JSON.
-            UnexpectedBodyError: A field of a row is missing or of the wrong type; it is named.
+            UnexpectedBodyError: A field of a row, or of the metadata, is missing or of the wrong type; it is named.
         """
-        self.device_id = body.metadata.device_id
-        name = body.metadata.device_name
-        self.device_name = _storable(name) if isinstance(name, str) else None
+        told = decode_leniently(body.metadata) if may_have_nul else msgspec.json.decode(body.metadata)
+        metadata = _convert({"metadata": told}, _Head).metadata
+        name = metadata.device_name
+        self.device_id = metadata.device_id
+        self.device_name = name if isinstance(name, str) else None
+        self.known = _known(cast("dict[str, Any]", told), name_is_known=self.device_name is not None)
         self.next_token = (body.pagination.next_token if body.pagination else None) or None
         self._values = memoryview(body.values)
         self._may_have_nul = may_have_nul
@@ -229,7 +244,8 @@ class DataPage:
     @classmethod
     def of(cls, device_id: str, device_name: str | None, rows: list[Row]) -> DataPage:
         """Return a page that holds nothing but rows of one moment, from the page before."""
-        page = cls(_Body(Metadata(device_id, device_name), msgspec.Raw(b"[]")))
+        metadata = msgspec.json.encode(Metadata(device_id, device_name))
+        page = cls(_Body(msgspec.Raw(metadata), msgspec.Raw(b"[]")))
         page.begin_with(rows)
         return page
 
@@ -309,7 +325,8 @@ def decode_page(body: bytes | bytearray) -> DataPage:
         pass
     # A letter that is none, another word that is not JSON, or a fault: the slow way tells them apart.
     plain = _convert(decode_leniently(body), _PlainBody)
-    return DataPage(_Body(plain.metadata, msgspec.Raw(msgspec.json.encode(plain.values)), plain.pagination))
+    metadata, values = (msgspec.Raw(msgspec.json.encode(part)) for part in (plain.metadata, plain.values))
+    return DataPage(_Body(metadata, values, plain.pagination))
 
 
 def _decode_body(body: bytes | bytearray) -> _Body:
@@ -334,19 +351,154 @@ def require_page_of(page: DataPage, device_sn: str) -> None:
 
 
 class ListedDevice(msgspec.Struct):
-    """A device, as the list has it.
+    """A device, as the list has it; None where the list does not say, or says it in another form.
 
-    `first_measurement` and `last_measurement` of its `data_range` are in seconds since 1970.
+    Attributes:
+        device_id: Serial number.
+        first_measurement: When its first reading was made, in seconds since 1970.
+        last_measurement: When its last one was.
+        name: What its owner calls it.
+        organization_id: The owner's.
+        organization_name: Likewise.
+        device_type: METER's number for the kind of device.
+        model: METER's name for it.
+        logging_interval: Seconds from one reading to the next.
+        upload_frequency: Seconds from one upload to the next.
+        firmware_version: Such as 2.1.
+        hardware_revision: Such as `B`.
+        connectivity_type: Such as `cellular`.
+        subscription_status: Such as `active`.
+        subscription_expires_at: In seconds since 1970.
+        extra: Everything else that the list says, by the service's names: fields that are not above, and as they came
+            those whose form is another; the fields of a group stand below its name.
     """
 
     device_id: str
-    data_range: Any = None
+    first_measurement: int | None = None
+    last_measurement: int | None = None
+    name: str | None = None
+    organization_id: str | None = None
+    organization_name: str | None = None
+    device_type: int | None = None
+    model: str | None = None
+    logging_interval: int | None = None
+    upload_frequency: int | None = None
+    firmware_version: float | None = None
+    hardware_revision: str | None = None
+    connectivity_type: str | None = None
+    subscription_status: str | None = None
+    subscription_expires_at: int | None = None
+    extra: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> ListedDevice:
+        """Return what an entry of the list says.
+
+        Args:
+            entry: Has a serial number.
+        """
+        groups = {name: dict(told) for name, told in entry.items() if name in _GROUPS and isinstance(told, dict)}
+        rest = {name: told for name, told in entry.items() if name not in groups and name != "device_id"}
+        known = {
+            attribute: _take(rest if group is None else groups.get(group, {}), name, read)
+            for attribute, (group, name, read) in _LISTED.items()
+        }
+        kept = {name: _worth_telling(part) for name, part in groups.items()}
+        extra = _worth_telling(rest) | {name: part for name, part in kept.items() if part}
+        return cls(entry["device_id"], **known, extra=extra)
 
     @property
-    def last_measurement(self) -> int | None:
-        """When its last reading was made, in seconds since 1970; None: the list does not say."""
-        last = self.data_range.get("last_measurement") if isinstance(self.data_range, dict) else None
-        return int(last) if isinstance(last, (int, float)) and 0 < last <= LAST_TIMESTAMP else None
+    def is_exempt(self) -> bool:
+        """Whether it needs no subscription."""
+        return bool(self._subscription.get("exempt_reason"))
+
+    @property
+    def renews_itself(self) -> bool:
+        """Whether its subscription goes on by itself when it ends."""
+        return self._subscription.get("auto_renew") is True
+
+    @property
+    def _subscription(self) -> dict[str, Any]:
+        """What no attribute has of the subscription."""
+        told = self.extra.get("subscription")
+        return told if isinstance(told, dict) else {}
+
+
+def _text(told: object) -> str | None:
+    return told if isinstance(told, str) and told else None
+
+
+def _number(told: object) -> float | None:
+    if isinstance(told, float):
+        return told if math.isfinite(told) else None
+    return told if type(told) is int and is_integer(told) else None
+
+
+def _integer(told: object) -> int | None:
+    number = _number(told)
+    return int(number) if number is not None and number == int(number) and is_integer(int(number)) else None
+
+
+def _text_of_number(told: object) -> str | None:
+    number = _number(told)
+    return _text(told) if number is None else str(number)
+
+
+def _moment(told: object) -> int | None:
+    number = _number(told)
+    return int(number) if number is not None and 1 <= number <= LAST_TIMESTAMP else None
+
+
+def _expiration(told: object) -> int | None:
+    moment = _moment(told)
+    return moment if moment is not None and moment >= EARLIEST_EXPIRATION else None
+
+
+_LISTED: dict[str, tuple[str | None, str, Callable[[object], Any]]] = {
+    "first_measurement": ("data_range", "first_measurement", _moment),
+    "last_measurement": ("data_range", "last_measurement", _moment),
+    "name": (None, "name", _text),
+    "organization_id": (None, "organization_id", _text),
+    "organization_name": (None, "organization_name", _text),
+    "device_type": (None, "device_type", _integer),
+    "model": (None, "model", _text),
+    "logging_interval": ("settings", "logging_interval", _integer),
+    "upload_frequency": ("settings", "upload_frequency", _integer),
+    "firmware_version": ("hardware", "firmware_version", _number),
+    "hardware_revision": ("hardware", "hardware_revision", _text_of_number),
+    "connectivity_type": ("connectivity", "connectivity_type", _text),
+    "subscription_status": ("subscription", "status", _text),
+    "subscription_expires_at": ("subscription", "expiration_date", _expiration),
+}
+"""Where each attribute of a listed device comes from: group, None for none; the service's name; how it is read."""
+
+_GROUPS = {group for group, _, _ in _LISTED.values() if group is not None}
+
+
+def _take(part: dict[str, Any], name: str, read: Callable[[object], Any]) -> Any:  # noqa: ANN401 - as it is read
+    """Return what a field says, and take it out; None where it says nothing, or stays because its form is another."""
+    told = part.get(name)
+    value = read(told)
+    if value is not None or told == "":
+        del part[name]
+    return value
+
+
+def _worth_telling(part: dict[str, Any]) -> dict[str, Any]:
+    """Return fields without those that say nothing; those that are nested too deeply become JSON texts."""
+    return {
+        name: msgspec.json.encode(told).decode() if _is_deeper(told, DEEPEST) else told
+        for name, told in part.items()
+        if told is not None and told != {}
+    }
+
+
+def _is_deeper(told: object, levels: int) -> bool:
+    """Return whether lists and objects are nested in more levels than so many."""
+    if not isinstance(told, list | dict):
+        return False
+    inner = told.values() if isinstance(told, dict) else told
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 class ListPage(msgspec.Struct):
@@ -364,7 +516,7 @@ class ListPage(msgspec.Struct):
     def listed(self) -> list[ListedDevice]:
         """Return the devices; an entry without a serial number is none."""
         return [
-            msgspec.convert(entry, ListedDevice)
+            ListedDevice.of(entry)
             for entry in objects(self.devices)
             if isinstance(entry.get("device_id"), str) and entry["device_id"]
         ]
@@ -392,5 +544,7 @@ def _convert(raw: object, kind: type[_Type]) -> _Type:
         raise UnexpectedBodyError(f"unexpected response format: {error}") from None
 
 
-def _storable(text: str) -> str:
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+def _known(metadata: dict[str, Any], *, name_is_known: bool) -> dict[str, Any]:
+    """Return what the metadata tells of a device beside its serial number, and its name unless that is in odd form."""
+    named = {"device_id", "device_name"} if name_is_known else {"device_id"}
+    return _worth_telling({name: told for name, told in metadata.items() if name not in named})

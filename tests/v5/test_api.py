@@ -88,14 +88,15 @@ def test_a_page_is_asked_for_by_these_parameters(
 def test_the_list_is_asked_for_page_by_page(
     service: Server, organization_id: str | None, parameters: dict[str, str]
 ) -> None:
-    """With when each device has measured, and only the organisation that is wanted."""
+    """With all groups of fields in the one call, and only the organisation that is wanted."""
+    groups = "max_min_timestamp,settings,hardware,connectivity,subscription"
     service.answer_with(Response(200, b'{"devices": []}'))
 
     body = _api().get_devices(3, a_call(), organization_id=organization_id)
 
     assert body == b'{"devices": []}'
     assert service.urls == ["https://zentra.example/v5/devices"]
-    assert _parameters(service) == {"expand": "max_min_timestamp", "page_num": "3", "limit": "1000", **parameters}
+    assert _parameters(service) == {"expand": groups, "page_num": "3", "limit": "1000", **parameters}
 
 
 def test_the_request_says_who_asks(service: Server) -> None:

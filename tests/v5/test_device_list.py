@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import tracemalloc
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -11,13 +12,16 @@ import pytest
 from tap_zentra.bodies import NotJSONError, UnexpectedBodyError
 from tap_zentra.calls.errors import CallError, DeviceFailedError, TokenRefusedError
 from tap_zentra.calls.limits import CallLimits, NoLimit
+from tap_zentra.emulator import Device
 from tap_zentra.settings import read_settings
 from tap_zentra.singer.bookmarks import Bookmark, Bookmarks
 from tap_zentra.singer.run import Run
 from tap_zentra.tap import TapZentra
 from tap_zentra.v5.account import Account
+from tap_zentra.v5.api import EXPANSIONS
 from tap_zentra.v5.device_list import DeviceList, ListReader
 from tap_zentra.v5.readings import ReadingsV5Stream
+from tests.emulator.support import Cloud
 from tests.support import a_call
 from tests.v5.support import as_sent
 
@@ -214,6 +218,20 @@ def test_a_list_that_comes_broken_is_asked_for_again() -> None:
     assert devices.failure is not None
     assert "not JSON" in devices.failure
     assert "given up after 2 attempts" in devices.failure
+
+
+def test_a_thousand_devices_take_little_memory() -> None:
+    """What stays of the list is two megabytes, whatever it tells of each device."""
+    cloud = Cloud([Device(f"z6-{number}", records=1) for number in range(1000)])
+    body = cloud.v5(None, expand=EXPANSIONS, limit=1000).body
+    devices = _devices(_Api(body))
+    tracemalloc.start()
+    _read(devices)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len(list(devices)) == 1000
+    assert held < 3 * 10**6
 
 
 # What a stream makes of it

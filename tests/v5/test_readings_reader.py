@@ -287,7 +287,7 @@ def test_a_reading_from_the_future_is_left_out_and_named() -> None:
 )
 def test_a_clock_that_is_ahead_is_seen_in_the_list(last: int | None, ahead: int | None) -> None:
     """The service heeds the end, so that no page shows it; a day is within what zones and clocks differ."""
-    listed = ListedDevice(DEVICE, {"last_measurement": last})
+    listed = ListedDevice(DEVICE, last_measurement=last)
 
     assert _take(_reader(listed=listed), _page_of((900, 1))).ahead == ahead
 

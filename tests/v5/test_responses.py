@@ -6,13 +6,22 @@ import copy
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_zentra.bodies import LAST_TIMESTAMP, NotJSONError, UnexpectedBodyError
 from tap_zentra.v5 import responses
-from tap_zentra.v5.responses import DataPage, ListedDevice, decode_list, decode_page, require_page_of
+from tap_zentra.v5.responses import (
+    DEEPEST,
+    EARLIEST_EXPIRATION,
+    DataPage,
+    ListedDevice,
+    decode_list,
+    decode_page,
+    require_page_of,
+)
 from tests.v5.support import DEVICE, MOMENT, a_page, a_row, as_sent, record_with, records_of
 
 DELETE = object()
@@ -191,6 +200,49 @@ def test_the_page_of_another_device_is_refused(device_id: str) -> None:
 def test_the_name_of_a_device_is_a_text_or_none(name: object, expected: str | None) -> None:
     """No record is refused for it."""
     assert decode_page(_changed(("metadata", "device_name"), name)).device_name == expected
+
+
+@pytest.mark.parametrize("text", ["", "\0", "\ud800"])
+def test_a_page_keeps_what_its_metadata_tells_of_the_device(text: str) -> None:
+    """As it came, on whatever way the body is decoded; alone what no target stores is replaced."""
+    metadata = {
+        "device_id": DEVICE,
+        "device_name": "North Device",
+        "location": f"Field{text}",
+        "coordinates": {"lat": [f"46{text}", 1.0]},
+        "altitude": 210,
+        "zone": None,
+        "tags": {},
+    }
+    page = decode_page(as_sent({"metadata": metadata, "values": []}))
+    stored = "\N{REPLACEMENT CHARACTER}" if text else ""
+
+    assert page.known == {"location": f"Field{stored}", "coordinates": {"lat": [f"46{stored}", 1.0]}, "altitude": 210}
+    assert (page.device_id, page.device_name) == (DEVICE, "North Device")
+
+
+def test_a_name_in_another_form_is_kept_with_the_rest() -> None:
+    """It is no name then."""
+    page = decode_page(as_sent({"metadata": {"device_id": DEVICE, "device_name": 5}, "values": []}))
+
+    assert (page.device_name, page.known) == (None, {"device_name": 5})
+
+
+def test_metadata_may_tell_nothing() -> None:
+    """Nor does a page of nothing but rows that the page before had."""
+    assert decode_page(as_sent({"metadata": {"device_id": DEVICE}, "values": []})).known == {}
+    assert DataPage.of(DEVICE, "North Device", []).known == {}
+
+
+@pytest.mark.parametrize("levels", [DEEPEST, DEEPEST + 1, 900])
+def test_what_is_nested_too_deeply_is_kept_as_a_text(levels: int) -> None:
+    """A state is copied by recursion, and would end the run."""
+    nested = "[" * levels + "]" * levels
+    page = decode_page(as_sent(a_page()).replace(b'"Location/Field/Zone"', nested.encode()))
+    listed = decode_list(f'{{"devices": [{{"device_id": "z6-1", "settings": {{"x": {nested}}}}}]}}'.encode()).listed()
+
+    for kept in (page.known["location"], listed[0].extra["settings"]["x"]):
+        assert kept == (json.loads(nested) if levels == DEEPEST else nested)
 
 
 # Fields in odd forms
@@ -435,11 +487,12 @@ def test_a_page_of_the_list_names_devices() -> None:
         {"device_id": "z6-8", "data_range": {"last_measurement": 0}},
         {"device_id": "z6-9", "data_range": {"last_measurement": MOMENT * 1000}},
         {"device_id": "z6-10", "data_range": {"last_measurement": float("inf")}},
+        {"device_id": "z6-11", "data_range": {"last_measurement": True}},
     ]
     page = decode_list(as_sent({"devices": entries, "pagination": {"total_pages": 4}}))
 
-    assert [device.device_id for device in page.listed()] == [f"z6-{number}" for number in range(1, 11)]
-    assert [device.last_measurement for device in page.listed()] == [MOMENT, MOMENT] + [None] * 8
+    assert [device.device_id for device in page.listed()] == [f"z6-{number}" for number in range(1, 12)]
+    assert [device.last_measurement for device in page.listed()] == [MOMENT, MOMENT] + [None] * 9
     assert page.total_pages == 4
 
 
@@ -458,6 +511,163 @@ def test_an_odd_entry_hides_no_other() -> None:
     ]
 
     assert decode_list(as_sent({"devices": entries})).listed() == [ListedDevice("z6-1")]
+
+
+ENTRY: dict[str, Any] = {
+    "device_id": "z6-1",
+    "name": "Field 1",
+    "organization_id": "org-1",
+    "organization_name": "Acme",
+    "device_type": 12,
+    "model": "ZL6",
+    "data_range": {"first_measurement": 1716600600, "last_measurement": 1788393600},
+    "settings": {
+        "logging_interval": 300,
+        "upload_frequency": 3600,
+        "upload_hours": {"enabled_count": 24, "all_hours": True},
+    },
+    "hardware": {"firmware_version": 2.1, "hardware_revision": "B"},
+    "connectivity": {
+        "connectivity_type": "cellular",
+        "module": "SARA-R410M",
+        "sim": "8988",
+        "pending_host_server": None,
+    },
+    "subscription": {
+        "status": "active",
+        "exempt_reason": None,
+        "expiration_date": 1798761600,
+        "auto_renew": True,
+        "high_data": False,
+    },
+}
+"""An entry of the list, of the shape of METER's client."""
+
+LISTED = ListedDevice(
+    "z6-1",
+    first_measurement=1716600600,
+    last_measurement=1788393600,
+    name="Field 1",
+    organization_id="org-1",
+    organization_name="Acme",
+    device_type=12,
+    model="ZL6",
+    logging_interval=300,
+    upload_frequency=3600,
+    firmware_version=2.1,
+    hardware_revision="B",
+    connectivity_type="cellular",
+    subscription_status="active",
+    subscription_expires_at=1798761600,
+    extra={
+        "settings": {"upload_hours": {"enabled_count": 24, "all_hours": True}},
+        "connectivity": {"module": "SARA-R410M", "sim": "8988"},
+        "subscription": {"auto_renew": True, "high_data": False},
+    },
+)
+
+
+def _listed(entry: dict[str, Any]) -> ListedDevice:
+    (device,) = decode_list(as_sent({"devices": [entry]})).listed()
+    return device
+
+
+def test_an_entry_tells_all_of_a_device() -> None:
+    """What has no attribute is in `extra`, below its group; what says nothing is left out."""
+    assert _listed(ENTRY) == LISTED
+    assert LISTED.renews_itself
+    assert not LISTED.is_exempt
+
+
+def test_a_page_of_the_list_can_be_asked_twice() -> None:
+    """Nothing is taken out of it."""
+    page = decode_list(as_sent({"devices": [ENTRY]}))
+
+    assert page.listed() == page.listed() == [LISTED]
+
+
+ATTRIBUTES = [
+    *((None, name, name) for name in ("name", "organization_id", "organization_name", "device_type", "model")),
+    *(("data_range", name, name) for name in ("first_measurement", "last_measurement")),
+    *(("settings", name, name) for name in ("logging_interval", "upload_frequency")),
+    *(("hardware", name, name) for name in ("firmware_version", "hardware_revision")),
+    ("connectivity", "connectivity_type", "connectivity_type"),
+    ("subscription", "status", "subscription_status"),
+    ("subscription", "expiration_date", "subscription_expires_at"),
+]
+
+
+@pytest.mark.parametrize("told", [True, ["x"], {"a": 1}, [], "", None])
+@pytest.mark.parametrize(("group", "name", "attribute"), ATTRIBUTES)
+def test_a_field_of_another_form_is_kept_as_it_came(
+    group: str | None, name: str, attribute: str, *, told: object
+) -> None:
+    """Its attribute is None, and all others are what they are."""
+    entry, extra = copy.deepcopy(ENTRY), copy.deepcopy(LISTED.extra)
+    (entry if group is None else entry[group])[name] = told
+    if told not in (None, ""):
+        (extra if group is None else extra.setdefault(group, {}))[name] = told
+
+    assert _listed(entry) == msgspec.structs.replace(LISTED, **{attribute: None}, extra=extra)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "told", "read"),
+    [
+        (None, "device_type", 12.0, 12),
+        (None, "device_type", "12", None),
+        (None, "device_type", 2**63, None),
+        (None, "device_type", 1e300, None),
+        (None, "model", 6, None),
+        ("settings", "logging_interval", 300.0, 300),
+        ("settings", "logging_interval", 300.5, None),
+        ("settings", "upload_frequency", "3600", None),
+        ("hardware", "firmware_version", 2, 2),
+        ("hardware", "firmware_version", "2.1", None),
+        ("hardware", "firmware_version", 10**30, None),
+        ("hardware", "hardware_revision", 2, "2"),
+        ("hardware", "hardware_revision", 2.5, "2.5"),
+        ("hardware", "hardware_revision", 10**30, None),
+        ("data_range", "first_measurement", -5, None),
+        ("data_range", "last_measurement", MOMENT + 0.5, MOMENT),
+        ("subscription", "expiration_date", float(MOMENT), MOMENT),
+        ("subscription", "expiration_date", EARLIEST_EXPIRATION, EARLIEST_EXPIRATION),
+        ("subscription", "expiration_date", EARLIEST_EXPIRATION - 1, None),
+        ("subscription", "expiration_date", LAST_TIMESTAMP + 1, None),
+        ("subscription", "expiration_date", "2026-12-31", None),
+    ],
+)
+def test_a_field_may_come_in_a_form_that_says_the_same(
+    group: str | None, name: str, told: object, read: object
+) -> None:
+    """A number is no text, a text no number, and a date is one that can be true; the rest is kept as it came."""
+    (attribute,) = (one for of, field, one in ATTRIBUTES if (of, field) == (group, name))
+    device = _listed({"device_id": "z6-1", name: told} if group is None else {"device_id": "z6-1", group: {name: told}})
+
+    assert getattr(device, attribute) == read
+    assert type(getattr(device, attribute)) is type(read)
+    assert device.extra == ({} if read is not None else {name: told} if group is None else {group: {name: told}})
+
+
+@pytest.mark.parametrize("group", ["data_range", "settings", "hardware", "connectivity", "subscription"])
+@pytest.mark.parametrize("told", ["none", 5, ["x"], {"x": 1, "y": None, "z": {}}])
+def test_a_group_of_another_form_is_kept_as_it_came(group: str, told: object) -> None:
+    """The list says nothing of it then; so it does of one that is missing or null."""
+    bare = ListedDevice("z6-1")
+
+    assert _listed({"device_id": "z6-1", group: told}) == ListedDevice(
+        "z6-1", extra={group: {"x": 1} if isinstance(told, dict) else told}
+    )
+    assert _listed({"device_id": "z6-1", group: None}) == _listed({"device_id": "z6-1", group: {}}) == bare
+    assert not bare.is_exempt
+    assert not bare.renews_itself
+
+
+def test_a_field_that_nobody_knows_is_kept_as_it_came() -> None:
+    """Unless it says nothing; the characters that no target stores are replaced."""
+    device = _listed({"device_id": "z6-1", "name": "a\0b", "colour": "\ud800", "sold": False, "x": None, "y": {}})
+
+    assert (device.name, device.extra) == ("a\ufffdb", {"colour": "\ufffd", "sold": False})
 
 
 @pytest.mark.parametrize(
