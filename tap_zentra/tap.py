@@ -25,8 +25,10 @@ from tap_zentra.singer.stream import FleetStream, StreamOfRun, SyncFailedError
 from tap_zentra.singer.writer import Writer
 from tap_zentra.v4.api import Account as ClassicAccount
 from tap_zentra.v4.devices import DevicesStream
+from tap_zentra.v4.env_model import EnvModelStream
 from tap_zentra.v4.readings import ReadingsStream
 from tap_zentra.v5.account import Account as V5Account
+from tap_zentra.v5.devices import DevicesV5Stream
 from tap_zentra.v5.readings import ReadingsV5Stream
 
 if TYPE_CHECKING:
@@ -108,18 +110,20 @@ class TapZentra(Tap):
         if self.config.get("api_version") == "v5":
             return [
                 ReadingsV5Stream(self, lambda: self.v5_account),
+                DevicesV5Stream(self, lambda: self.v5_account),
                 SensorsStream(self, has_mrids=False),
             ]
         return [
             ReadingsStream(self, lambda: self.classic_account),
+            EnvModelStream(self, lambda: self.classic_account),
             DevicesStream(self),
             SensorsStream(self, has_mrids=True),
         ]
 
     @override  # type: ignore[misc] # it is final, but the order of streams is settled nowhere else
     def load_streams(self) -> list[Stream]:
-        """Return the streams, those that call first: they lead the run, also where BATCH has them write files."""
-        streams = sorted(super().load_streams(), key=lambda stream: not isinstance(stream, FleetStream))
+        """Return the streams, the readings first: they lead the run, also where BATCH has them write files."""
+        streams = sorted(super().load_streams(), key=_place)
         self.run = self.new_run(stream for stream in streams if isinstance(stream, StreamOfRun))
         return streams
 
@@ -140,7 +144,8 @@ class TapZentra(Tap):
             super().sync_all()
         if not any(stream.selected for stream in self.streams.values()):
             self.logger.warning(
-                "no stream is selected, so nothing was read; select one in the catalog, or in `select` with Meltano: %s",
+                "no stream is selected, so nothing was read; select one in the catalog, or with Meltano in `select`: "
+                "%s",
                 ", ".join(self.streams),
             )
         if self.run.token_error is not None:
@@ -260,6 +265,11 @@ def _require_batch_format(config: Mapping[str, Any]) -> None:
             reason = "; Parquet can't hold the column `extra`, whose fields vary" if found == "parquet" else ""
             fault = f"batch_config.encoding.format should be {' or '.join(BATCH_FORMATS)}, not {found!r}{reason}"
             raise SettingsError([fault])
+
+
+def _place(stream: Stream) -> int:
+    """Return where a stream stands among the others: first those that others follow, last those that follow."""
+    return 2 - stream.is_followed if isinstance(stream, FleetStream) else 3
 
 
 def _json_object(file: IO[str], option: str) -> IO[str]:

@@ -209,5 +209,6 @@ def test_the_account_is_made_when_a_stream_needs_it() -> None:
 
     tap = TapZentra(config=config, validate_config=False)
 
-    assert [entry["tap_stream_id"] for entry in tap.catalog_dict["streams"]] == ["readings", "devices", "sensors"]
+    streams = [entry["tap_stream_id"] for entry in tap.catalog_dict["streams"]]
+    assert streams == ["readings", "env_model_data", "devices", "sensors"]
     assert "classic_account" not in tap.__dict__

@@ -146,7 +146,8 @@ class Bookmarks:
         """Return where a device stands; None when nothing was written for it yet."""
         partition = self._by_device.get(same_device(device_sn), {})
         value = self._position(partition.get("replication_key_value"))
-        return None if value is None else Bookmark(value, *(partition.get(name) for name in BESIDE_THE_VALUE))
+        beside = [partition.get(name) for name in BESIDE_THE_VALUE]
+        return None if value is None and not any(beside) else Bookmark(value, *beside)
 
     def _position(self, given: object) -> int | None:
         """Return the position that the state's text or number is; None: it is none."""

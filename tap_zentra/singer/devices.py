@@ -58,8 +58,13 @@ class DevicesStream(FollowingStream):
     primary_keys = ("device_sn",)
 
     @abstractmethod
-    def details(self, device: DeviceProgress) -> dict[str, Any]:
-        """Return what the API tells of a device: the columns that `COLUMNS` leaves open, and those of its own."""
+    def details(self, device: DeviceProgress, now: float) -> dict[str, Any]:
+        """Return what the API tells of a device: name, first and last reading, and the columns of its own.
+
+        Args:
+            device: What became of it.
+            now: The moment at which the run ends, in seconds since 1970.
+        """
 
     @override
     def last(self, devices: Iterable[Sequence[DeviceProgress]], now: float) -> Iterator[dict[str, Any]]:
@@ -71,7 +76,7 @@ class DevicesStream(FollowingStream):
                 "readings_read": sum(device.readings for device in turns if not device.turn.about),
                 "calls": sum(device.turn.calls for device in turns),
                 "synced_at": iso_timestamp(int(now)),
-                **self.details(turns[0]),
+                **self.details(turns[0], now),
             }
 
     def _error(self, turns: Sequence[DeviceProgress]) -> str | None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tap_zentra.calls.limits import CallLimits
-    from tap_zentra.settings import Settings
     from tap_zentra.singer.pages import DeviceProgress
 
 PROGRESS_INTERVAL = 10.0
@@ -96,7 +95,8 @@ class Report:
         devices: Sequence[DeviceProgress],
         logger: logging.Logger,
         *,
-        settings: Settings,
+        noun: str = "devices",
+        expects_news: bool = True,
         by_mrid: bool,
         now: float,
         subscription_warning: Callable[[str], str | None] = lambda _: None,
@@ -107,7 +107,8 @@ class Report:
             stream: Name of the stream.
             devices: What became of each device.
             logger: Where the lines go.
-            settings: Say whether newer readings are wanted.
+            noun: What to call them.
+            expects_news: Whether one that has sent nothing for long is silent.
             by_mrid: Whether positions are mrids; else they are moments.
             now: The time of day, in seconds since 1970.
             subscription_warning: What is to be said of a device's subscription; None: nothing.
@@ -115,7 +116,8 @@ class Report:
         self._stream = stream
         self._devices = devices
         self._logger = logger
-        self._settings = settings
+        self._noun = noun
+        self._expects_news = expects_news
         self._by_mrid = by_mrid
         self._time = now
         self._subscriptions = {
@@ -137,8 +139,9 @@ class Report:
         outcomes = [device.outcome for device in self._devices]
         not_asked = outcomes.count(Outcome.NOT_ASKED)
         self._logger.info(
-            "%d devices: %d current, %d failed%s; %d readings in %s",
+            "%d %s: %d current, %d failed%s; %d readings in %s",
             len(outcomes),
+            self._noun,
             outcomes.count(Outcome.CURRENT),
             outcomes.count(Outcome.FAILED),
             f", {not_asked} not asked" if not_asked else "",
@@ -214,7 +217,7 @@ class Report:
             self._logger.warning("%d devices whose subscription has ended or ends soon: %s", len(ends), ", ".join(ends))
 
     def _is_silent(self, device: DeviceProgress, now: float) -> bool:
-        if device.outcome is not Outcome.CURRENT or self._settings.end_date is not None:  # newer ones are not wanted
+        if device.outcome is not Outcome.CURRENT or not self._expects_news:
             return False
         return device.newest is None or now - device.newest > STALE
 

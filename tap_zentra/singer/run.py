@@ -157,10 +157,10 @@ class Run:
         self._places = {device.turn: (stream, device) for stream in self._reading for device in stream.devices}
 
     def _selected(self) -> list[StreamOfRun]:
-        return [stream for stream in (*self._calling, *self._following) if stream.selected]
+        return [stream for stream in (*self._calling, *self._following) if stream.selected and stream.is_wanted]
 
     def _purpose_of(self, stream: FleetStream[Any]) -> Purpose | None:
-        if stream.selected:
+        if stream in self._selected():
             return Purpose.WRITTEN
         followers = [follower for follower in self._following if follower.selected and stream.is_followed]
         if any(follower.reads_along for follower in followers):
@@ -294,7 +294,8 @@ class Run:
             stream.name if stream.selected else " and ".join(followers),
             stream.devices,
             self._logger,
-            settings=stream.account.settings,
+            noun=stream.noun,
+            expects_news=stream.is_followed and stream.account.settings.end_date is None,
             by_mrid=not stream.is_timestamp_replication_key,
             subscription_warning=functools.partial(stream.subscription_warning, now=now),
             now=now,

@@ -76,6 +76,11 @@ class StreamOfRun(Stream):
         self._has_schema = False
         self._columns: list[str] | None = None
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the settings want anything of it; else it has no part in the run, selected or not."""
+        return True
+
     @override
     def get_records(self, context: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
         return self._sync_records(context, write_messages=False)
@@ -100,7 +105,7 @@ class StreamOfRun(Stream):
     @override
     def _write_schema_message(self) -> None:
         """Write the SCHEMA message, once: whichever stream sets the run going has it written for all of them."""
-        if not self._has_schema:
+        if self.is_wanted and not self._has_schema:
             self._has_schema = True
             super()._write_schema_message()
 
@@ -231,6 +236,9 @@ class FleetStream(StreamOfRun, Generic[AccountType]):
 
     is_followed: ClassVar[bool] = True
     """Whether the streams that call for nothing tell of its devices."""
+
+    noun: ClassVar[str] = "devices"
+    """What it reads one after the other."""
 
     def __init__(self, tap: Tap, account: Callable[[], AccountType]) -> None:
         """Make the stream.

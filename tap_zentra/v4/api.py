@@ -174,7 +174,7 @@ class Api:
             "sort_by": "descending",
             "output_format": "json",
         }
-        return self._get("get_readings", parameters, call)
+        return self._get("get_readings", parameters, call, check="the serial number")
 
     def close(self) -> None:
         """Close all connections; the next call makes a new one."""

@@ -96,7 +96,7 @@ class DevicesStream(devices.DevicesStream):
     schema: ClassVar[dict[str, Any]] = DEVICES
 
     @override
-    def details(self, device: DeviceProgress) -> dict[str, Any]:
+    def details(self, device: DeviceProgress, now: float) -> dict[str, Any]:
         known = device.known
         read = None if device.bookmark is None else device.bookmark.value
         return {

@@ -11,7 +11,7 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from singer_sdk import typing as th
@@ -40,6 +40,8 @@ from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.moments import DAY, iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
 from tap_zentra.singer.pages import RECORDS_AT_ONCE, Page, Part
+from tap_zentra.singer.stream import FleetStream
+from tap_zentra.v4.api import Account
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -47,11 +49,14 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from singer_sdk.helpers._batch import BatchConfig
 
     from tap_zentra.bodies import Fields
     from tap_zentra.calls.memory import Call
     from tap_zentra.settings import EnvModel, Settings
+    from tap_zentra.singer.bookmarks import Bookmarks
     from tap_zentra.v4.api import Api
 
 ENV_MODEL_DATA = th.PropertiesList(
@@ -327,6 +332,43 @@ class DaysPage(Page):
         for first in range(0, len(self.records), RECORDS_AT_ONCE):
             yield Part(self.records[first : first + RECORDS_AT_ONCE])
         yield Part([], self.bookmark)
+
+
+class EnvModelStream(FleetStream[Account]):
+    """Daily evapotranspiration at weather stations, one record for each day, station and model."""
+
+    name = "env_model_data"
+    schema: ClassVar[dict[str, Any]] = ENV_MODEL_DATA
+    primary_keys = ENV_MODEL_DATA_KEY
+    replication_key = "timestamp_utc"
+    is_followed = False
+    noun = "stations"
+
+    @property
+    @override
+    def is_wanted(self) -> bool:
+        return bool(self.account.settings.env_models)
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        """Return no form of batch files: a year is some hundred records."""
+        return None
+
+    @override
+    def device_sns(self, bookmarks: Bookmarks) -> Sequence[str]:
+        return list(dict.fromkeys(station.device_sn for station in self.account.settings.env_models))
+
+    @override
+    def readers_of(
+        self, device_sn: str, bookmark: Bookmark | None, newest: int | None, now: float
+    ) -> Mapping[str, EnvModelReader]:
+        api, settings = self.account.api, self.account.settings
+        stations = [station for station in settings.env_models if station.device_sn == device_sn]
+        standing = StationBookmarks(bookmark, stations)
+        return {
+            station_name(station): EnvModelReader(station, api, settings, stations=standing, now=now)
+            for station in stations
+        }
 
 
 class EnvModelReader:

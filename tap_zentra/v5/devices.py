@@ -1,19 +1,30 @@
-"""What stream `devices` tells of a device of API v5 beyond its readings: by the list, and by their metadata."""
+"""Stream `devices` of API v5: what the list and the metadata of the readings tell."""
 
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import typing as th
 
-from tap_zentra.singer import columns
-from tap_zentra.singer.moments import DAY, iso_timestamp
+from tap_zentra.singer import columns, devices
+from tap_zentra.singer.devices import moment_or_none
+from tap_zentra.singer.moments import DAY, iso_timestamp, latest_moment
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from singer_sdk import Tap
+
+    from tap_zentra.singer.pages import DeviceProgress
+    from tap_zentra.v5.account import Account
     from tap_zentra.v5.responses import ListedDevice
 
 LISTED_COLUMNS = (
@@ -30,7 +41,7 @@ LISTED_COLUMNS = (
 )
 """Columns that are named as the attributes of `ListedDevice`."""
 
-V5_COLUMNS = [
+V5_COLUMNS = (
     *LISTED_COLUMNS,
     th.Property(
         "subscription_expires_at", th.DateTimeType, description="End of the device's subscription, ISO 8601, UTC."
@@ -41,14 +52,45 @@ V5_COLUMNS = [
     th.Property("latitude", th.NumberType, description="Latitude of the device, in degrees north of the equator."),
     th.Property("longitude", th.NumberType, description="Longitude of the device, in degrees east of Greenwich."),
     columns.EXTRA,
-]
+)
 """Columns of stream `devices` that only API v5 has."""
+
+DEVICES_V5 = th.PropertiesList(*devices.COLUMNS, *V5_COLUMNS).to_dict()
+"""JSON schema of stream `devices`: one record for each device at each run."""
 
 SUBSCRIPTION_NOTICE = 30 * DAY
 """Seconds before its end from which a subscription is warned of."""
 
 ENDED = {"canceled", "cancelled", "deactivated", "ended", "expired", "inactive", "lapsed", "suspended", "terminated"}
 """Words for a subscription that has ended, should the service give no date; which ones it has is not documented."""
+
+
+class DevicesV5Stream(devices.DevicesStream):
+    """Devices of ZENTRA Cloud 2.0."""
+
+    schema: ClassVar[dict[str, Any]] = DEVICES_V5
+
+    def __init__(self, tap: Tap, account: Callable[[], Account]) -> None:
+        """Make the stream.
+
+        Args:
+            tap: The tap.
+            account: Has the list of devices.
+        """
+        super().__init__(tap)
+        self._account = account
+
+    @override
+    def details(self, device: DeviceProgress, now: float) -> dict[str, Any]:
+        listed = self._account().device_list.get(device.turn.device_sn)
+        told = (device.newest, None if listed is None else listed.last_measurement)
+        possible = [moment for moment in told if moment is not None and moment <= latest_moment(now)]
+        return {
+            "device_name": (listed and listed.name) or device.known.get("device_name"),
+            "first_reading_utc": moment_or_none(listed and listed.first_measurement),
+            "last_reading_utc": moment_or_none(max(possible, default=None)),
+            **device_details(listed, {name: told for name, told in device.known.items() if name != "device_name"}),
+        }
 
 
 def device_details(listed: ListedDevice | None, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +158,7 @@ _ANGLE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNOREC
 def subscription_warning(listed: ListedDevice | None, now: float) -> str | None:
     """Return what is to be said of a device's subscription at the end of a run; None: it is in order, or not known.
 
-    A subscription that renews itself is in order until it has ended. The date counts more than the status.
+    The date counts more than the status.
 
     Args:
         listed: What the list says of the device; None: nothing.
@@ -128,6 +170,9 @@ def subscription_warning(listed: ListedDevice | None, now: float) -> str | None:
     if ends is None:
         status = (listed.subscription_status or "").strip().casefold()
         return f"its subscription is {status}" if status in ENDED else None
-    if ends > now and (listed.renews_itself or ends > now + SUBSCRIPTION_NOTICE):
+    if ends > now + SUBSCRIPTION_NOTICE:
         return None
-    return f"its subscription {'ends' if ends > now else 'ended'} on {datetime.fromtimestamp(ends, UTC):%Y-%m-%d}"
+    day = f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%d}"
+    if ends <= now:
+        return f"its subscription ended on {day}"
+    return f"its subscription ends on {day}{', and renews itself' if listed.renews_itself else ''}"

@@ -17,13 +17,14 @@ from singer_sdk import typing as th
 from tap_zentra.bodies import NO_PORT, UnexpectedBodyError, clean_units, comparable
 from tap_zentra.settings import same_device
 from tap_zentra.singer import columns, overlap
-from tap_zentra.singer.bookmarks import Bookmark
+from tap_zentra.singer.bookmarks import Bookmark, known_of
 from tap_zentra.singer.moments import DAY, iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
 from tap_zentra.singer.pages import RECORDS_AT_ONCE, Channel, Page, Part, Sighting, WholePage
 from tap_zentra.singer.stream import FleetStream, Purpose
 from tap_zentra.v5.account import Account
 from tap_zentra.v5.api import PageTokenRefusedError
+from tap_zentra.v5.devices import subscription_warning
 from tap_zentra.v5.pagination import MonthPaginator
 from tap_zentra.v5.responses import DataPage, decode_page, require_page_of
 
@@ -203,6 +204,7 @@ class ReadingsReader:
         """Rows of the last moment of the page before: nobody knows whether a page may end in the middle of one."""
         self._token_error: PageTokenRefusedError | None = None
         self._device_name: str | None = None
+        self._known = known_of(bookmark)
         self._paginator = MonthPaginator(start=start, end=self._end)
         self._held: list[tuple[int, dict[str, Any]]] = []
 
@@ -251,6 +253,8 @@ class ReadingsReader:
         kept = [moment for moment in page.moments if self._first <= moment <= self._end]
         self._paginator.advance(kept[-1] if kept else None, None if is_past_the_end else page.next_token)
         self._device_name = page.device_name
+        name = {"device_name": page.device_name} if page.device_name else {}
+        self._known = {**self._known, **name, **page.known}
         return self._settle(page, kept)
 
     def _settle(self, page: DataPage, kept: list[int]) -> MonthOfReadings:
@@ -331,6 +335,7 @@ class ReadingsReader:
             moments=kept,
             ahead=max(ahead, default=None),
             rewritten=len(changed),
+            known=self._known,
         )
 
     def _complete_below(self) -> int:
@@ -384,14 +389,14 @@ class ReadingsReader:
         if value < 0:
             return None
         asked = self._now if self.done else self._before.asked
-        return Bookmark(value, overlap=self._overlap.as_state(value), asked=asked)
+        return Bookmark(value, overlap=self._overlap.as_state(value), asked=asked, known=self._known or None)
 
     def _bookmark_at(self, page: DataPage, moment: int) -> Bookmark | None:
         """Return where the device stands in the middle of a page; called only if a state is written there."""
         if moment <= self._old:
             return self._before
         self._overlap.note(self._new_contents(page, moment))
-        return Bookmark(moment, overlap=self._overlap.as_state(moment))
+        return Bookmark(moment, overlap=self._overlap.as_state(moment), known=self._known or None)
 
 
 class ReadingsV5Stream(FleetStream[Account]):
@@ -460,6 +465,10 @@ class ReadingsV5Stream(FleetStream[Account]):
         listed = account.device_list.get(device_sn)
         reader = ReadingsReader(device_sn, account.api, account.settings, bookmark=bookmark, listed=listed, now=now)
         return {"": reader}
+
+    @override
+    def subscription_warning(self, device_sn: str, now: float) -> str | None:
+        return subscription_warning(self.account.device_list.get(device_sn), now)
 
     def _has_news(self, device_sn: str, bookmark: Bookmark | None, now: float) -> bool:
         """Return whether a device has to be asked: not if the list knows nothing newer, and it was within a day."""

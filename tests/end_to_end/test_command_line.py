@@ -34,7 +34,7 @@ def test_discover_needs_no_settings(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     stream, *others = json.loads(done.stdout)["streams"]
-    assert [other["tap_stream_id"] for other in others] == ["devices", "sensors"]
+    assert [other["tap_stream_id"] for other in others] == ["env_model_data", "devices", "sensors"]
     assert stream["tap_stream_id"] == "readings"
     assert stream["replication_key"] == "mrid"
     assert stream["key_properties"] == list(READINGS_KEY)
@@ -175,7 +175,8 @@ def test_a_stream_map_for_no_stream_is_named(emulate: Emulate, tap: Tap) -> None
     assert done.exit_code == 0, done.stderr
     (line,) = (line for line in done.stderr.splitlines() if "stream_maps has" in line)
     assert line.endswith(
-        "stream_maps has a map for reading, but there is no such stream; there is readings, devices, sensors"
+        "stream_maps has a map for reading, but there is no such stream; there is readings, env_model_data, "
+        "devices, sensors"
     )
 
 
@@ -188,8 +189,8 @@ def test_a_catalog_for_other_streams_is_named(emulate: Emulate, tap: Tap) -> Non
     assert (done.exit_code, done.records) == (0, [])
     assert "WARNING" in done.stderr.splitlines()[-1]
     assert done.stderr.splitlines()[-1].endswith(
-        "no stream is selected, so nothing was read; select one in the catalog, or in `select` with Meltano: readings, "
-        "devices, sensors"
+        "no stream is selected, so nothing was read; select one in the catalog, or with Meltano in `select`: readings, "
+        "env_model_data, devices, sensors"
     )
 
 

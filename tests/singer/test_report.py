@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tap_zentra.calls.schedule import Phase, Turn
-from tap_zentra.settings import Settings, read_settings
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.pages import DeviceProgress, WholePage
 from tap_zentra.singer.report import SUMMARY, Progress, Report, duration
@@ -18,10 +17,6 @@ from tap_zentra.v4.api import call_limits
 
 NOON = 1_769_860_800
 """2026-01-31T12:00:00Z."""
-
-
-def _settings(**config: object) -> Settings:
-    return read_settings({"auth_token": "secret", "device_sns": "z6-1", **config})
 
 
 def _device(
@@ -60,7 +55,7 @@ class _Told:
         self,
         caplog: pytest.LogCaptureFixture,
         *devices: DeviceProgress,
-        settings: Settings | None = None,
+        expects_news: bool = True,
         by_mrid: bool = True,
         subscriptions: dict[str, str] | None = None,
     ) -> None:
@@ -74,7 +69,7 @@ class _Told:
             "readings",
             devices,
             logger,
-            settings=settings or _settings(),
+            expects_news=expects_news,
             by_mrid=by_mrid,
             subscription_warning=(subscriptions or {}).get,
             now=NOON + 900.0,

@@ -201,7 +201,7 @@ NOON = MIDNIGHT + 43_200
         (MIDNIGHT - 1, True, "its subscription ended on 2025-12-31"),
         (NOON, False, "its subscription ended on 2026-01-01"),
         (NOON + 1, False, "its subscription ends on 2026-01-01"),
-        (NOON + 1, True, None),
+        (NOON + 1, True, "its subscription ends on 2026-01-01, and renews itself"),
         (NOON + SUBSCRIPTION_NOTICE, False, "its subscription ends on 2026-01-31"),
         (NOON + SUBSCRIPTION_NOTICE + 1, False, None),
         (NOON + SUBSCRIPTION_NOTICE + 1, True, None),
@@ -211,7 +211,7 @@ NOON = MIDNIGHT + 43_200
 def test_a_subscription_is_warned_of_by_its_date(
     ends: int, words: str | None, status: str | None, *, renews: bool
 ) -> None:
-    """Whatever its status is, 30 days before, and once it has ended; not before, if it renews itself."""
+    """Whatever its status is, 30 days before, and once it has ended; one that renews itself needs nothing done."""
     extra = {"subscription": {"auto_renew": renews}}
     listed = ListedDevice("z6-1", subscription_status=status, subscription_expires_at=ends, extra=extra)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -36,6 +36,13 @@ NOW = 2_000_000_000
 
 MONTH_START = 1_998_518_400
 """The start of that month."""
+
+KNOWN = {
+    "device_name": "North Device",
+    "location": "Location/Field/Zone",
+    "coordinates": "'46.7515638', '-117.1667332'",
+}
+"""What each page's metadata tells of the device."""
 
 
 class _Api:
@@ -181,7 +188,10 @@ def test_a_reader_takes_pages_until_its_device_is_at_its_end() -> None:
     )
     moments = [MONTH_START - 5, MONTH_START + 5]
     assert (second.positions, list(second.moments)) == (tuple(moments), moments)
-    assert (first.bookmark, second.bookmark) == (Bookmark(MONTH_START - 9), Bookmark(MONTH_START + 5, asked=NOW))
+    assert (first.bookmark, second.bookmark) == (
+        Bookmark(MONTH_START - 9, known=KNOWN),
+        Bookmark(MONTH_START + 5, asked=NOW, known=KNOWN),
+    )
 
 
 def test_a_moment_in_whose_middle_a_page_ends_is_written_whole_and_once() -> None:
@@ -215,7 +225,7 @@ def test_an_empty_page_with_a_token_is_not_the_end() -> None:
 
     assert (_values(empty), empty.bookmark, empty.positions, list(empty.moments)) == ([], Bookmark(900), None, [])
     assert not reader.done
-    assert _take(reader, _page_of()).bookmark == Bookmark(900, asked=NOW)
+    assert _take(reader, _page_of()).bookmark == Bookmark(900, asked=NOW, known=KNOWN)
 
 
 def test_a_device_without_a_reading_has_no_bookmark() -> None:
@@ -230,7 +240,7 @@ def test_without_a_look_back_the_bookmarks_own_moment_is_not_written_again() -> 
     """The page begins there, for nobody knows whether ends are inclusive."""
     page = _sync([(899, 1), (900, 2), (901, 3)], Bookmark(900), lookback_days=0)
 
-    assert (_values(page), page.bookmark) == ([3], Bookmark(901, asked=NOW))
+    assert (_values(page), page.bookmark) == ([3], Bookmark(901, asked=NOW, known=KNOWN))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +271,7 @@ def test_a_page_brings_nothing_beyond_the_end_or_before_the_start() -> None:
 
     assert _values(page) == [2, 3, 4]
     assert (page.positions, list(page.moments)) == ((1800, 2700), [1800, 2700])
-    assert page.bookmark == Bookmark(2700, asked=NOW)
+    assert page.bookmark == Bookmark(2700, asked=NOW, known=KNOWN)
 
 
 def test_what_a_service_sends_beyond_the_end_ends_the_way() -> None:
@@ -323,7 +333,8 @@ def test_an_idle_sync_writes_nothing_and_leaves_the_state() -> None:
 
     assert [_values(page) for page in (second, third)] == [[], []]
     assert first.bookmark == second.bookmark
-    assert third.bookmark == Bookmark(NOW - 900, overlap=first.bookmark and first.bookmark.overlap, asked=NOW + 5)
+    assert first.bookmark is not None
+    assert third.bookmark == replace(first.bookmark, asked=NOW + 5)
 
 
 def test_a_value_that_is_completed_later_arrives() -> None:
@@ -568,7 +579,7 @@ def test_a_refused_token_is_followed_by_time() -> None:
     second = _take(reader, _page_of((6, 2), (7, 3)))
 
     assert refused.warning == "the service refuses the call (422); going on by time instead of by next_token"
-    assert _bookmarks(refused) == [([], Bookmark(5))]
+    assert _bookmarks(refused) == [([], Bookmark(5, known=KNOWN))]
     assert (refused.positions, list(refused.moments), refused.rewritten) == (None, [], 0)
     assert request == PageRequest(6, NOW)
     assert (_values(first), _values(second)) == ([1], [2, 3])
