@@ -160,7 +160,7 @@ def entries(device: Device, options: Options, mrids: Sequence[int]) -> Iterator[
         drawn = sorted(zip(parts, draws, strict=True), key=lambda one: (one[0].series.measurement.name, one[1]))
         parts = [part for part, _ in drawn]
     for part in parts:
-        yield Entry(part.series, part.units, _readings(device, options, part))
+        yield Entry(part.series, part.units, _readings(options, part))
 
 
 def _parts(device: Device, options: Options, record: list[Moment]) -> Iterator[_Part]:
@@ -207,8 +207,8 @@ def rows(device: Device, options: Options) -> Iterator[dict[str, object]]:
                 yield odd_row(row) if options.odd_fields else row
 
 
-def sub_sensor_indices(device: Device, places: Sequence[int]) -> list[int]:
-    """Return, for each series of a fitting, how many before it have the same port and measurement: its depth's place."""
+def _indices(device: Device, places: Sequence[int]) -> list[int]:
+    """Return, for each series of a fitting, how many before it have the same port and measurement."""
     seen: Counter[tuple[int, str]] = Counter()
     indices = []
     for series in (device.series[place] for place in places):
@@ -228,7 +228,7 @@ def _fitting(
         for one, place in zip(series, places, strict=True)
     ]
     absent = [late_mrid(device, options, place, "absent") for place in places]
-    indices = sub_sensor_indices(device, places)
+    indices = _indices(device, places)
     shared = [_constants(device, one, index) for one, index in zip(series, indices, strict=True)]
     return list(zip(series, gauges, absent, shared, strict=True))
 
@@ -239,7 +239,7 @@ def metadata(device: Device, series: Series, units: str) -> dict[str, object]:
         "device_sn": device.device_sn,
         "device_name": device.name,
         "port_number": series.sensor.port,
-        "sensor_sn": sensor_sn(device, series),
+        "sensor_sn": _sensor_sn(device, series),
         "sensor_name": series.sensor.name,
         "units": wire_units(units),
     }
@@ -259,7 +259,7 @@ def _constants(device: Device, series: Series, index: int) -> dict[str, object]:
         "precision": series.measurement.precision,
         "device_name": device.name or None,
         "sensor_name": series.sensor.name,
-        "sensor_sn": sensor_sn(device, series) or None,
+        "sensor_sn": _sensor_sn(device, series) or None,
         "depth": series.depth or None,
     }
 
@@ -268,23 +268,24 @@ def _measured_columns(device: Device, series: Series, measured: Measured, mrid: 
     value = measured.value
     return {
         "value": None if value is None or math.isnan(value) else value,
-        "units": units_of(series, changed=device.units_changed(mrid)) or None,
+        "units": _units(series, changed=device.units_changed(mrid)) or None,
         "error_flag": measured.error_flag,
         "error_description": measured.error_description or None,
     }
 
 
-def units_of(series: Series, *, changed: bool) -> str:
+def _units(series: Series, *, changed: bool) -> str:
     """Return the units of a series as a person writes them, before or after the account's units were changed."""
     units = series.measurement.units
     return FAHRENHEIT if changed and units == CELSIUS else units
 
 
-def sensor_sn(device: Device, series: Series) -> str | None:
+def _sensor_sn(device: Device, series: Series) -> str | None:
     """Return the serial number of a sensor: None or empty when it tells none."""
     sensor = series.sensor
     which = sensor.port if sensor.number is None else sensor.number
-    return f"{sensor.serial}{number(device.device_sn, which) % 10**SERIAL_DIGITS:08d}" if sensor.serial else sensor.serial
+    digits = f"{number(device.device_sn, which) % 10**SERIAL_DIGITS:08d}"
+    return f"{sensor.serial}{digits}" if sensor.serial else sensor.serial
 
 
 def moment_of(device: Device, place: int, mrid: int) -> Moment:
@@ -295,7 +296,7 @@ def moment_of(device: Device, place: int, mrid: int) -> Moment:
     return Moment(mrid, timestamp, local, offset, device.fitting(mrid), now)
 
 
-def _readings(device: Device, options: Options, part: _Part) -> list[Reading]:
+def _readings(options: Options, part: _Part) -> list[Reading]:
     readings = []
     precision, measure = part.series.measurement.precision, part.gauge.measure
     for moment in part.moments:
