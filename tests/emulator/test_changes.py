@@ -207,6 +207,7 @@ class TestTimeZones:
         ("zones", "start", "end", "mrids"),
         [
             (SUMMER_BEGINS, "01:00", "03:00", [10]),
+            (SUMMER_BEGINS, "02:00", "04:00", [11]),
             (SUMMER_BEGINS, "02:30", "04:00", [11]),
             (SUMMER_BEGINS, "03:00", "05:00", [11, 12]),
             (SUMMER_ENDS, "00:00", "01:00", [8]),
@@ -244,6 +245,19 @@ class TestTimeZones:
         assert int(str(day["timestamp_utc"])) - int(str(last["timestamp_utc"])) == hours * HOUR
         assert day["datetime"] == f"2026-01-01 23:59:59{'-07:00' if hours == 23 else '-08:00'}"
         assert day["tz_offset"] == device.time_zones[0][1]
+
+    def test_a_short_day_is_a_whole_one(self) -> None:
+        """Its value is that of any day with all its records."""
+        short, usual = (
+            probe(*STANDARD_STATION, records=48, **SUMMER_BEGINS | more) for more in ({}, {"time_zones": ()})
+        )
+
+        values = [
+            Emulator([device]).env_model("z6-1", 1, "ETo", elevation=100, latitude=45)[1]["value"]
+            for device in (short, usual)
+        ]
+
+        assert values[0] == values[1] is not None
 
     def test_a_moved_device_has_another_time_from_then_on(self) -> None:
         """And may move again."""

@@ -62,6 +62,7 @@ def test_what_happens_shows_in_the_readings() -> None:
 
     assert water(emulator, "Swapped probe") == [(3, 1, 168), (3, 169, 336)]
     assert water(emulator, "Moved port") == [(3, 1, 168), (4, 169, 336)]
+    assert [_probes(emulator, name) for name in ("Swapped probe", "Moved port", "Changed units")] == [2, 1, 1]
     assert water(emulator, "Changed units") == [(3, 1, 336)]
     assert _offsets(emulator, "Moved to another zone") == [-5, -7]
     assert _offsets(emulator, "End of summer time") == [-7, -8]
@@ -174,6 +175,12 @@ def _offsets(emulator: Emulator, name: str) -> list[int]:
     """Return the offsets of a device's local time in hours, in their order."""
     found = dict.fromkeys(int(str(row["tz_offset"])) for row in emulator.readings(named(emulator, name)))
     return [offset // HOUR for offset in found]
+
+
+def _probes(emulator: Emulator, name: str) -> int:
+    """Return how many serial numbers a device has of a TEROS 11."""
+    channels = emulator.channels(named(emulator, name))
+    return len({one["sensor_sn"] for one in channels if one["sensor_name"] == "TEROS 11"})
 
 
 def _longest_pause(emulator: Emulator, name: str) -> int:
