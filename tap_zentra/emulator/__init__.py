@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tap_zentra.emulator.devices import Device, fleet
+from tap_zentra.emulator.eventful import eventful_fleet
 from tap_zentra.emulator.faults import Fault
 from tap_zentra.emulator.messages import Request, Response
 from tap_zentra.emulator.sensors import PROFILE_STATION, STANDARD_STATION
@@ -34,6 +35,7 @@ __all__ = [
     "Fault",
     "Request",
     "Response",
+    "eventful_fleet",
     "fleet",
 ]
 

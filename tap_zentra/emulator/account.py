@@ -11,12 +11,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tap_zentra.emulator.chance import number
+from tap_zentra.emulator.channels import channels_of
+from tap_zentra.emulator.env_model import model_days
 from tap_zentra.emulator.faults import Fault, Faults
 from tap_zentra.emulator.limits import DEVICE_LIMIT, USER_LIMIT, WINDOW
 from tap_zentra.emulator.options import Options
+from tap_zentra.emulator.query import Inputs, ModelQuery
 from tap_zentra.emulator.readings import rows
 from tap_zentra.emulator.server import Call, Server
 from tap_zentra.emulator.service import Service
+from tap_zentra.emulator.v5.device_list import whole_entry
 from tap_zentra.emulator.v5.limits import DEVICE_BURST
 from tap_zentra.emulator.v5.readings import columns
 from tap_zentra.emulator.v5.service import PREFIX
@@ -143,6 +147,49 @@ class Emulator(Options):
         """
         for device in self._visible(device_sn):
             yield from columns(device, self, units)
+
+    def channels(self, device_sn: str) -> list[dict[str, object]]:
+        """Return the channels of all that the service would send now of a device, see `channels_of`.
+
+        Sub-sensors are counted down a profile probe, from 0 on. A swapped probe, a moved port and changed units are
+        channels of their own.
+        """
+        return list(channels_of(self.readings(device_sn)))
+
+    def channels_v5(self, device_sn: str, *, units: Units = "metric") -> list[dict[str, object]]:
+        """Return the channels of all that v5 would send now of a device, see `channels_of` and `readings_v5`.
+
+        v5 has neither serial numbers nor mrids, so a probe that was swapped for another of its kind is the same.
+        """
+        return list(channels_of(self.readings_v5(device_sn, units=units)))
+
+    def devices_v5(self) -> list[dict[str, object]]:
+        """Return what v5 would tell now of each device on its list, with all groups and where it is.
+
+        Names are the service's, but for `location`, `latitude` and `longitude` (degrees), which it tells with the
+        readings. Forms are the usual ones, whatever `odd_fields` says; the NUL in a name is U+FFFD. Zeros for
+        coordinates are zeros here too.
+        """
+        listed = [device for device in self._visible(None) if device.listed]
+        return [whole_entry(device, self, time.time()) for device in listed]
+
+    def env_model(
+        self,
+        device_sn: str,
+        port: int,
+        model_type: str,
+        *,
+        elevation: float,
+        latitude: float,
+        wind_measurement_height: float = 2.0,
+    ) -> list[dict[str, object]]:
+        """Return what `get_env_model_data` would send now of all of a device's days, with the names of its fields.
+
+        `value` is None for NaN. Days without records are among them, although the service tells of them only in one
+        answer with other days; a device that cannot be seen, or has no weather station on the port, has no days.
+        """
+        query = ModelQuery(model_type, port, Inputs(elevation, latitude, wind_measurement_height), None, None)
+        return [day._asdict() for device in self._visible(device_sn) for day in model_days(device, self.seed, query)]
 
     def _visible(self, device_sn: str | None) -> list[Device]:
         held = list(self._held.values()) if device_sn is None else [self._held[device_sn]]

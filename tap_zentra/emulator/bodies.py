@@ -101,7 +101,7 @@ def _pagination(device: Device, query: ReadingsQuery, mrids: Sequence[int], requ
         "next_url": f"{request.base_url}{request.path}?{urlencode(following)}",
         "max_mrid": device.max_mrid,
         "page_num_readings": len(mrids),
-        "page_num_outputs": len(mrids) * len(device.series),
+        "page_num_outputs": sum(len(device.fittings[device.fitting(mrid)]) for mrid in mrids),
     }
     return told | _page_ends(device, mrids)
 

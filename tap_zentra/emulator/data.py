@@ -132,21 +132,24 @@ def day(place: int, number: int) -> Day:
     )
 
 
-def evapotranspiration(place: int, number: int, elevation: float) -> float:
+def evapotranspiration(place: int, number: int, elevation: float, latitude: float, wind_height: float) -> float:
     """Return the grass reference evapotranspiration of a day in mm.
 
     After Hargreaves (1975), ETo = 0.0135 · Rs · (T + 17.8), with the radiation Rs of the day as mm of
-    evaporated water; thinner air at height lets a little more of it through.
+    evaporated water; thinner air at height lets a little more of it through. What latitude and wind do is made up.
 
     Args:
         place: As in `conditions`.
         number: The day, counted from 1970-01-01.
         elevation: Metres above the sea.
+        latitude: Degrees.
+        wind_height: Metres above the ground at which wind is measured.
     """
     hours = [conditions(place, number * DAY + hour * 3600, 3600) for hour in range(24)]
     megajoules = sum(hour.radiation for hour in hours) * 3600 / 1e6
     mean = sum(hour.temperature for hour in hours) / 24
-    return max(0.0, 0.0135 * 0.408 * megajoules * (mean + 17.8) * (1 + 2e-5 * elevation))
+    site = (1 + 2e-5 * elevation) * (1 + 0.2 * math.cos(math.radians(latitude))) * math.exp(-wind_height / 20)
+    return max(0.0, 0.0135 * 0.408 * megajoules * (mean + 17.8) * site)
 
 
 def _draw(place: int, number: int, which: int) -> float:

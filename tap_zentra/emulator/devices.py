@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cached_property
 from itertools import accumulate, chain, cycle, islice, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 from tap_zentra.emulator.chance import number
@@ -47,8 +48,11 @@ class Device:
             the interval. No mrids are missing.
         clock: A wrong clock: first mrid, last mrid, and the seconds that it is ahead for these records (negative:
             behind). They are stamped so, hence timestamps need not grow with mrids. Where several hold, they add up.
-        tz_offset: Seconds that its local time is ahead of UTC.
+        tz_offset: Seconds that its local time is ahead of UTC. The sun and the weather follow it for good.
+        time_zones: Pairs of an mrid and of another `tz_offset` that holds from when this record was made: the device
+            was moved, or summer time began or ended. What counts of a wrong clock is the moment that it tells.
         sensors: What is plugged in.
+        refits: Pairs of an mrid and of all the sensors that are plugged in from this record on.
         units_changed_at: From this mrid on, temperatures are in °F: the account's units were changed.
         error_rate: Share of the values that are flagged as errors: without a value (null), with the bare word
             NaN, or with a doubtful value.
@@ -74,7 +78,9 @@ class Device:
     silences: tuple[tuple[int, int], ...] = ()
     clock: tuple[tuple[int, int, int], ...] = ()
     tz_offset: int = -14400
+    time_zones: tuple[tuple[int, int], ...] = ()
     sensors: tuple[Sensor, ...] = field(default=STANDARD_STATION, repr=False)
+    refits: tuple[tuple[int, tuple[Sensor, ...]], ...] = field(default=(), repr=False)
     units_changed_at: int | None = None
     error_rate: float = 0.002
     of_another_user: bool = False
@@ -96,13 +102,28 @@ class Device:
         _check(all(seconds >= 0 for _, seconds in self.silences), "a silence cannot last less than 0 seconds")
         _check(all(1 <= first <= last for first, last, _ in self.clock), "a wrong clock has a first and a last mrid")
         _check(self.subscription_ends is None or self.subscription_ends.tzinfo is not None, "the end needs a time zone")
-        _check(abs(self.tz_offset) <= MAX_OFFSET, "local time differs from UTC by 14 hours at most")
+        offsets = (self.tz_offset, *(offset for _, offset in self.time_zones))
+        _check(all(abs(one) <= MAX_OFFSET for one in offsets), "local time differs from UTC by 14 hours at most")
+        _check(_ascending(self.time_zones), "time zones are in the order of their mrids, each of which has one")
+        _check(_ascending(self.refits), "refits are in the order of their mrids, each of which has one")
         self._check_stamps()
 
     @cached_property
     def series(self) -> tuple[Series, ...]:
-        """What one record holds, in the order of the service's entries."""
-        return series_of(self.sensors)
+        """All that its records hold, in the order of the service's entries; each record without refits."""
+        return series_of(dict.fromkeys(chain(*self._fitted)) if self.refits else self.sensors)
+
+    @cached_property
+    def fittings(self) -> tuple[tuple[int, ...], ...]:
+        """What a record holds, as places in `series`: before all refits, after the first one, and so on."""
+        return tuple(
+            tuple(place for place, series in enumerate(self.series) if series.sensor in sensors)
+            for sensors in self._fitted
+        )
+
+    def fitting(self, mrid: int) -> int:
+        """Return which of the `fittings` a record, existing or not, has."""
+        return bisect_right(self.refits, mrid, key=itemgetter(0))
 
     @cached_property
     def mrids(self) -> tuple[range, ...]:
@@ -140,6 +161,10 @@ class Device:
         stamps = [self.timestamp(mrid) for mrid in ends]
         return (min(stamps), max(stamps)) if stamps else None
 
+    def units_changed(self, mrid: int) -> bool:
+        """Whether the account's units were changed before this record."""
+        return self.units_changed_at is not None and mrid >= self.units_changed_at
+
     def between(self, first: int, last: int) -> tuple[range, ...]:
         """Return the mrids that exist from `first` to `last`, both inclusive, ascending."""
         return clip(self.mrids, first, last)
@@ -175,9 +200,25 @@ class Device:
         used = range(self.first_mrid, self.next_mrid)
         return self.first_mrid + bisect_left(used, timestamp, key=self.made_at)
 
+    def offset(self, timestamp: float) -> int:
+        """Return how many seconds local time is ahead of UTC at a moment."""
+        if not self.time_zones:
+            return self.tz_offset
+        begins, offsets = self._zones
+        return offsets[bisect_right(begins, timestamp)]
+
     def local(self, timestamp: int) -> datetime:
         """Return the device's local time."""
-        return datetime.fromtimestamp(timestamp, timezone(timedelta(seconds=self.tz_offset)))
+        return datetime.fromtimestamp(timestamp, timezone(timedelta(seconds=self.offset(timestamp))))
+
+    def moment(self, local: float) -> float:
+        """Return the first moment at which local time is this one or later, both in seconds since 1970-01-01.
+
+        Hence it is the earlier one of a time that comes twice, and the end of an hour that is left out.
+        """
+        begins, offsets = self._zones
+        zones = zip([-math.inf, *begins], [*begins, math.inf], offsets, strict=True)
+        return next(max(local - offset, began) for began, end, offset in zones if local - offset < end)
 
     def grown(self, records: int) -> Device:
         """Return the device after it has made more records."""
@@ -185,8 +226,11 @@ class Device:
 
     def wiped(self, records: int = 0) -> Device:
         """Return the device after its memory was wiped: it goes on in time, but counts from mrid 1 again."""
-        start = self.start + timedelta(seconds=self.made_at(self.next_mrid) - self._began)
-        fresh = replace(self, gaps=(), withheld=(), silences=(), clock=(), units_changed_at=None)
+        end = self.made_at(self.next_mrid)
+        start = self.start + timedelta(seconds=end - self._began)
+        sensors = self._fitted[self.fitting(self.next_mrid)]
+        kept = replace(self, sensors=sensors, refits=(), tz_offset=self.offset(end), time_zones=())
+        fresh = replace(kept, gaps=(), withheld=(), silences=(), clock=(), units_changed_at=None)
         return replace(fresh, first_mrid=1, start=start, records=records)
 
     @cached_property
@@ -209,6 +253,17 @@ class Device:
         ordered = sorted(silence for silence in self.silences if silence[0] > self.first_mrid)
         return [mrid for mrid, _ in ordered], [0, *accumulate(seconds for _, seconds in ordered)]
 
+    @property
+    def _fitted(self) -> tuple[tuple[Sensor, ...], ...]:
+        """What was plugged in before all refits, after the first one, and so on."""
+        return (self.sensors, *(sensors for _, sensors in self.refits))
+
+    @cached_property
+    def _zones(self) -> tuple[list[int], list[int]]:
+        """When the second and each further time zone began, and the offsets of all."""
+        begins = [self.made_at(mrid) for mrid, _ in self.time_zones]
+        return begins, [self.tz_offset, *(offset for _, offset in self.time_zones)]
+
     def _ahead(self, mrid: int) -> int:
         """Return how many seconds the clock was ahead."""
         return sum(seconds for first, last, seconds in self.clock if first <= mrid <= last)
@@ -225,7 +280,7 @@ class Device:
         if not self.records or not (self.clock or self.silences):
             return
         stamps = [self.timestamp(mrid) for stretch, _ in self._stretches for mrid in (stretch[0], stretch[-1])]
-        latest = max(stamps) + max(0, self.tz_offset)
+        latest = max(stamps) + max(0, *self._zones[1])
         _check(min(stamps) >= 0 and latest < YEAR_10000, "no record is stamped before 1970 or after the year 9999")
 
 
@@ -284,6 +339,12 @@ def flatten(ranges: Sequence[range], *, ascending: bool, skip: int = 0, count: i
     """Return the mrids of ascending ranges one by one: from `skip` on, at most `count`, in the order asked for."""
     ordered: Iterator[int] = chain.from_iterable(ranges if ascending else (part[::-1] for part in reversed(ranges)))
     return list(islice(ordered, skip, None if count is None else skip + count))
+
+
+def _ascending(pairs: Sequence[tuple[int, object]]) -> bool:
+    """Whether the mrids of pairs grow from at least 1 on."""
+    mrids = [0, *(mrid for mrid, _ in pairs)]
+    return all(one < other for one, other in pairwise(mrids))
 
 
 def _check(holds: bool, message: str) -> None:  # noqa: FBT001 - a condition reads best in first place

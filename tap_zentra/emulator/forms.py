@@ -33,11 +33,17 @@ def odd_metadata(told: dict[str, Any]) -> dict[str, Any]:
     return told | {"device_name": with_nul(told["device_name"])} | _numbers(told)
 
 
-def odd_row(row: dict[str, Any], offset: str) -> dict[str, Any]:
+def offset_text(local: str) -> str:
+    """Return how far local time is from UTC, such as `-05:00`, by a local time as the service writes it."""
+    return local[len("1970-01-01 00:00:00") :]
+
+
+def odd_row(row: dict[str, Any]) -> dict[str, Any]:
     """Return what becomes of a row whose fields come in odd forms.
 
     A column whose form is odd is None, and what came stands in `extra`; a NUL becomes U+FFFD.
     """
+    offset = offset_text(row["local_datetime"])
     odd = {"precision": float(row["precision"]), "tz_offset": offset, "error_flag": int(row["error_flag"])}
     odd |= _numbers(row)
     name = with_nul(row["device_name"] or "").replace("\0", "\N{REPLACEMENT CHARACTER}")

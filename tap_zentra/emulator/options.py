@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tap_zentra.emulator.declarations import COUNT, a_number, option, seconds
+from tap_zentra.emulator.declarations import COUNT, a_number, choice, option, seconds
 from tap_zentra.emulator.devices import fleet
+from tap_zentra.emulator.eventful import eventful_fleet
 from tap_zentra.emulator.faults import DEVICE_LIST, KINDS, PASSING_KINDS, Fault
 from tap_zentra.emulator.limits import DEVICE_LIMIT, USER_LIMIT, WINDOW
 from tap_zentra.emulator.v5.options import V5Options
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tap_zentra.emulator.devices import Device
+    from tap_zentra.emulator.env_model import EmptyDays
     from tap_zentra.emulator.limits import LimitWords, RetryAfter
     from tap_zentra.emulator.pages import Pages, Sorting
     from tap_zentra.emulator.readings import EntryOrder, LateValues
@@ -144,6 +146,13 @@ class ServiceOptions:
             is_flag=True,
         ),
     )
+    empty_days: EmptyDays = field(
+        default="null",
+        metadata=choice(
+            "How get_env_model_data writes the value of a day without records: null, or the bare word NaN.",
+            ["null", "nan"],
+        ),
+    )
     entry_order: EntryOrder = field(
         default="steady",
         metadata=option(
@@ -241,6 +250,13 @@ FLEET_OPTIONS = (
         default="100",
         help="How many records each device holds. A list such as 10,250,3000 is given out in turn.",
     ),
+    click.option(
+        "--eventful",
+        is_flag=True,
+        help="Eight devices instead, with records of two weeks, in which everything happens once that readings can be "
+        "misread by: a swapped probe, a moved port, changed units, another time zone, the end of summer time, days of "
+        "silence, a wrong clock, a device of another user. --devices and --records do not count then.",
+    ),
     click.option("--interval", type=COUNT, default=900, help="Seconds between two records of a device."),
     click.option(
         "--until",
@@ -297,13 +313,12 @@ def devices_of(options: Mapping[str, Any]) -> list[Device]:
         click.UsageError: A fault or a gap is that of a device that is not in the fleet, or the first record
             would be older than the calendar.
     """
+    interval, end = options["interval"], options["until"]
     try:
-        devices = fleet(
-            options["devices"],
-            options["records"],
-            seed=options["seed"],
-            interval=options["interval"],
-            end=options["until"],
+        devices = (
+            eventful_fleet(interval=interval, end=end)
+            if options["eventful"]
+            else fleet(options["devices"], options["records"], seed=options["seed"], interval=interval, end=end)
         )
     except OverflowError:
         raise click.UsageError("So many --records at such an --interval began before the calendar.") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import timedelta, timezone
+from datetime import UTC
 from typing import TYPE_CHECKING, Literal
 
 from tap_zentra.emulator.data import DAY
@@ -43,7 +43,7 @@ def page(device: Device, query: ReadingsQuery, options: Options) -> list[int]:
 
 def moment(device: Device, local: datetime) -> float:
     """Return seconds since 1970-01-01 UTC of a moment in the device's local time."""
-    return local.replace(tzinfo=timezone(timedelta(seconds=device.tz_offset))).timestamp()
+    return device.moment(local.replace(tzinfo=UTC).timestamp())
 
 
 def _asked(device: Device, query: ReadingsQuery, options: Options) -> tuple[range, ...]:
@@ -76,7 +76,7 @@ def _due(device: Device, mrid: int) -> float:
 
 def _midnight(device: Device, start: float, days: int) -> float:
     """Return the device's local midnight so many days after the day of the start."""
-    return ((start + device.tz_offset) // DAY + days) * DAY - device.tz_offset
+    return device.moment(((start + device.offset(start)) // DAY + days) * DAY)
 
 
 def _of_next_ids(device: Device, query: ReadingsQuery, existing: Sequence[range], skip: int) -> tuple[range, ...]:

@@ -12,7 +12,7 @@ import msgspec
 from tap_zentra.emulator.chance import NOISE, NOISE_SIZE, NOISE_STEPS, number
 from tap_zentra.emulator.data import Conditions, conditions
 from tap_zentra.emulator.devices import flatten
-from tap_zentra.emulator.forms import BARE_NAN, SERIAL_DIGITS, make_odd, odd_row
+from tap_zentra.emulator.forms import BARE_NAN, SERIAL_DIGITS, make_odd, odd_row, offset_text
 from tap_zentra.emulator.sensors import CELSIUS, FAHRENHEIT, to_fahrenheit, wire_units
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Moment(NamedTuple):
     mrid: int
     timestamp: int
     local: str
+    tz_offset: int
+    fitting: int
     conditions: Conditions
 
 
@@ -158,16 +160,19 @@ def entries(device: Device, options: Options, mrids: Sequence[int]) -> Iterator[
         drawn = sorted(zip(parts, draws, strict=True), key=lambda one: (one[0].series.measurement.name, one[1]))
         parts = [part for part, _ in drawn]
     for part in parts:
-        yield Entry(part.series, part.units, _readings(device, options, part))
+        yield Entry(part.series, part.units, _readings(options, part))
 
 
 def _parts(device: Device, options: Options, record: list[Moment]) -> Iterator[_Part]:
-    """Yield what becomes the entries: a series is cut where its units change."""
+    """Yield what becomes the entries: a series is cut where its units change, and has what it was plugged in for."""
     change = device.units_changed_at
     for index, series in enumerate(device.series):
         gauge = Gauge(device, options.seed, series, late_mrid(device, options, index, "null"))
         absent = late_mrid(device, options, index, "absent")
         there = record if absent is None else [moment for moment in record if moment.mrid != absent]
+        if device.refits:
+            fitted = {number for number, places in enumerate(device.fittings) if index in places}
+            there = [moment for moment in there if moment.fitting in fitted]
         units = series.measurement.units
         if change is None or units != CELSIUS:
             cut = [(units, there)]
@@ -186,27 +191,46 @@ def late_mrid(device: Device, options: Options, index: int, how: LateValues) -> 
 
 def rows(device: Device, options: Options) -> Iterator[dict[str, object]]:
     """Yield every value that the service would send now, by mrid, with the names of the tap's columns."""
-    seen: Counter[tuple[int, str]] = Counter()
-    constants = []
-    for index, series in enumerate(device.series):
-        name = (series.sensor.port, series.measurement.name)
-        gauge = Gauge(device, options.seed, series, late_mrid(device, options, index, "null"))
-        absent = late_mrid(device, options, index, "absent")
-        constants.append((series, gauge, absent, _constants(device, series, seen[name])))
-        seen[name] += 1
-    place, offset = place_of(device, options.seed), _offset(device)
+    fittings = [_fitting(device, options, places) for places in device.fittings]
+    place = place_of(device, options.seed)
     for mrid in flatten(device.mrids, ascending=True):
         moment = moment_of(device, place, mrid)
         time = {
             "mrid": mrid,
             "timestamp_utc": datetime.fromtimestamp(moment.timestamp, UTC).isoformat(),
             "local_datetime": moment.local,
-            "tz_offset": device.tz_offset,
+            "tz_offset": moment.tz_offset,
         }
-        for series, gauge, absent, constant in constants:
+        for series, gauge, absent, constant in fittings[moment.fitting]:
             if mrid != absent:
                 row = constant | time | _measured_columns(device, series, gauge.measure(moment), mrid)
-                yield odd_row(row, offset) if options.odd_fields else row
+                yield odd_row(row) if options.odd_fields else row
+
+
+def _indices(device: Device, places: Sequence[int]) -> list[int]:
+    """Return, for each series of a fitting, how many before it have the same port and measurement."""
+    seen: Counter[tuple[int, str]] = Counter()
+    indices = []
+    for series in (device.series[place] for place in places):
+        name = (series.sensor.port, series.measurement.name)
+        indices.append(seen[name])
+        seen[name] += 1
+    return indices
+
+
+def _fitting(
+    device: Device, options: Options, places: Sequence[int]
+) -> list[tuple[Series, Gauge, int | None, dict[str, object]]]:
+    """Return the series of a fitting, each with its gauge, the record that lacks it, and what its rows share."""
+    series = [device.series[place] for place in places]
+    gauges = [
+        Gauge(device, options.seed, one, late_mrid(device, options, place, "null"))
+        for one, place in zip(series, places, strict=True)
+    ]
+    absent = [late_mrid(device, options, place, "absent") for place in places]
+    indices = _indices(device, places)
+    shared = [_constants(device, one, index) for one, index in zip(series, indices, strict=True)]
+    return list(zip(series, gauges, absent, shared, strict=True))
 
 
 def metadata(device: Device, series: Series, units: str) -> dict[str, object]:
@@ -244,36 +268,35 @@ def _measured_columns(device: Device, series: Series, measured: Measured, mrid: 
     value = measured.value
     return {
         "value": None if value is None or math.isnan(value) else value,
-        "units": _units(device, series, mrid) or None,
+        "units": _units(series, changed=device.units_changed(mrid)) or None,
         "error_flag": measured.error_flag,
         "error_description": measured.error_description or None,
     }
 
 
-def _units(device: Device, series: Series, mrid: int) -> str:
+def _units(series: Series, *, changed: bool) -> str:
+    """Return the units of a series as a person writes them, before or after the account's units were changed."""
     units = series.measurement.units
-    changed = device.units_changed_at is not None and mrid >= device.units_changed_at
     return FAHRENHEIT if changed and units == CELSIUS else units
 
 
 def _sensor_sn(device: Device, series: Series) -> str | None:
-    serial = series.sensor.serial
-    return f"{serial}{number(device.device_sn, series.sensor.port) % 10**SERIAL_DIGITS:08d}" if serial else serial
+    """Return the serial number of a sensor: None or empty when it tells none."""
+    sensor = series.sensor
+    which = sensor.port if sensor.number is None else sensor.number
+    digits = f"{number(device.device_sn, which) % 10**SERIAL_DIGITS:08d}"
+    return f"{sensor.serial}{digits}" if sensor.serial else sensor.serial
 
 
 def moment_of(device: Device, place: int, mrid: int) -> Moment:
     """Return a record's moment; the place is that of `place_of`."""
     timestamp = device.timestamp(mrid)
     now = conditions(place, device.made_at(mrid) + device.tz_offset, device.interval)
-    return Moment(mrid, timestamp, str(device.local(timestamp)), now)
+    local, offset = str(device.local(timestamp)), device.offset(timestamp)
+    return Moment(mrid, timestamp, local, offset, device.fitting(mrid), now)
 
 
-def _offset(device: Device) -> str:
-    """Return how far local time is from UTC as a text, such as `-05:00`."""
-    return device.local(0).isoformat()[len("1970-01-01T00:00:00") :]
-
-
-def _readings(device: Device, options: Options, part: _Part) -> list[Reading]:
+def _readings(options: Options, part: _Part) -> list[Reading]:
     readings = []
     precision, measure = part.series.measurement.precision, part.gauge.measure
     for moment in part.moments:
@@ -282,7 +305,7 @@ def _readings(device: Device, options: Options, part: _Part) -> list[Reading]:
             Reading(
                 moment.timestamp,
                 moment.local,
-                device.tz_offset,
+                moment.tz_offset,
                 BARE_NAN if value != value else value,  # noqa: PLR0124 - the quickest test for NaN
                 precision,
                 moment.mrid,
@@ -291,9 +314,8 @@ def _readings(device: Device, options: Options, part: _Part) -> list[Reading]:
             )
         )
     if options.odd_fields:
-        offset = _offset(device)
-        for reading in readings:
-            make_odd(reading, offset)
+        for reading, moment in zip(readings, part.moments, strict=True):
+            make_odd(reading, offset_text(moment.local))
     if options.duplicates:
         return [same for reading in readings for same in [reading] * (1 if reading.mrid % TWICE_EVERY else 2)]
     return readings

@@ -52,6 +52,8 @@ class Sensor:
         measurements: What it measures, each once for each depth.
         serial: First part of its serial number, such as `T11-`; None or empty: it tells none.
         depths: Texts such as `10 cm`; a profile probe has several. Empty or `Not Set`: the user gave none.
+        number: Which one of the device's probes it is: the rest of its serial number depends on it. None: the port's
+            own. A probe that was moved keeps the number of its first port; one that came later has one above 8.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Sensor:
     measurements: tuple[Measurement, ...]
     serial: str | None = None
     depths: tuple[str, ...] = ("",)
+    number: int | None = None
 
 
 @dataclass(frozen=True)

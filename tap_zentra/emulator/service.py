@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tap_zentra.emulator.bodies import csv_body, df_body, json_body
-from tap_zentra.emulator.env_model import model_body
+from tap_zentra.emulator.env_model import NO_RECORDS, model_body
 from tap_zentra.emulator.faults import CANNED, DELIVERIES, OF_V5, STRANGER, Fault, Faults
 from tap_zentra.emulator.limits import CallLimits
 from tap_zentra.emulator.messages import Reception, Request, Response, error
@@ -91,7 +91,8 @@ class Service:
             device = find(request)
             if request.path in ENV_MODEL:
                 query = ModelQuery.parse(request.params)
-                return Response(body=model_body(device, self._options.seed, query))
+                body = model_body(device, self._options, query)
+                return Response(body=body, content_type="text/html" if body == NO_RECORDS else "application/json")
             return self._readings(device, ReadingsQuery.parse(request.params), request)
         except BadRequestError as problem:
             return error(problem.status, problem.detail)

@@ -100,6 +100,8 @@ def test_run_emulates_what_is_unknown_as_the_options_say(capfd: pytest.CaptureFi
     others = (
         "--duplicates",
         "--odd-fields",
+        "--empty-days",
+        "nan",
         "--entry-order",
         "shuffled",
         "--limit-words",
@@ -192,6 +194,12 @@ def test_serve_tells_how_to_read_from_it_and_ends_cleanly(number: signal.Signals
         (["run", "--sorting", "random", "x"], "Invalid value for '--sorting'"),
         (["run", "--fault", "418", "x"], "there is no fault '418'"),
         (["run", "--fault", "500@z6-1", "x"], "There is no device z6-1; the last one is z6-00003"),
+        (
+            ["run", "--eventful", "--fault", "500@z6-00009", "x"],
+            "There is no device z6-00009; the last one is z6-00008",
+        ),
+        (["run", "--eventful", "--until", "0001-01-03", "x"], "began before the calendar"),
+        (["run", "--empty-days", "none", "x"], "Invalid value for '--empty-days'"),
         (["run", "--fault-kinds", "500,418", "x"], "there is no fault '418'"),
         (["run", "--retry-after", "soon", "x"], "Invalid value for '--retry-after'"),
         (["run", "--call-log", "/no/such/folder/log", "x"], "Cannot start: No such file or directory"),
@@ -274,7 +282,7 @@ def test_run_emulates_v5_as_the_options_say(capfd: pytest.CaptureFixture[str]) -
         "--fault": "500@devices",
     }
     options = [word for pair in choices.items() for word in pair]
-    flags = ("--next-url", "--positions", "--reading-ids")
+    flags = ("--next-url", "--positions", "--reading-ids", "--null-groups")
 
     ask = ask_v5("/z6-00002/data?start_datetime=2025-12-01&end_datetime=2026-02-01")
     command = (sys.executable, "-c", ask)
@@ -318,6 +326,20 @@ def _newest(capfd: pytest.CaptureFixture[str], *options: str) -> float:
     code, out, _ = run(capfd, "run", *options, sys.executable, "-c", ask_v5("?expand=max_min_timestamp"))
     assert code == 0
     return float(json.loads(out)["devices"][0]["data_range"]["last_measurement"])
+
+
+def test_run_can_have_the_eventful_fleet(capfd: pytest.CaptureFixture[str]) -> None:
+    """With the interval and up to the moment that are asked for; a fault may hit one of its devices."""
+    options = ("--eventful", "--interval", "3600", "--until", "2025-03-01", "--fault", "500@z6-00008")
+
+    code, out, _ = run(capfd, "run", *options, sys.executable, "-c", ask_v5("?expand=max_min_timestamp"))
+
+    told = json.loads(out)["devices"]
+    assert code == 0
+    assert [device["name"] for device in told][:2] == ["Swapped probe", "Moved port"]
+    assert {device["data_range"]["last_measurement"] for device in told} == {
+        datetime(2025, 2, 28, 23, tzinfo=UTC).timestamp()
+    }
 
 
 def test_a_moment_that_is_none_is_refused(capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from tap_zentra.emulator import PROFILE_STATION, Device
+from tap_zentra.emulator import PROFILE_STATION, Device, Emulator
 from tap_zentra.emulator.options import Options
 from tap_zentra.emulator.readings import rows
 from tests.emulator.support import MIDNIGHT, TOKEN, Cloud, detail
@@ -22,11 +24,12 @@ if TYPE_CHECKING:
 ONE = {"device_sn": "z6-1"}
 ASCENDING = {"sort_by": "ascending"}
 ENV_MODEL = "/api/v4/get_env_model_data/"
+MODEL_INPUTS = {"elevation": 806, "latitude": 32.25, "wind_measurement_height": 2}
 MODEL_PARAMS = {
     "device_sn": "z6-1",
     "model_type": "ETo",
     "port_num": 1,
-    "inputs": '{"elevation": 806, "latitude": 32.25, "wind_measurement_height": 2}',
+    "inputs": json.dumps(MODEL_INPUTS),
 }
 
 
@@ -422,11 +425,70 @@ class TestModelData:
 
         assert alfalfa["readings"][0]["value"] > grass["readings"][0]["value"]
 
-    def test_a_device_without_records_has_no_days(self) -> None:
-        """There is no day to start and to end with."""
-        data = self._data(station(records=0))
+    @pytest.mark.parametrize(
+        ("device", "asked"),
+        [
+            (station(records=0), {}),
+            (station(), {"start_date": "2027-01-01 00:00"}),
+            (station(), {"start_date": "2026-01-02 00:00", "end_date": "2026-01-02 00:00"}),
+            (
+                station(records=500, gaps=((90, 300),)),
+                {"start_date": "2026-01-02 00:00", "end_date": "2026-01-03 00:00"},
+            ),
+        ],
+        ids=["no records", "later days", "no day", "a day without records"],
+    )
+    def test_a_range_without_records_is_told_in_bare_words(self, device: Device, asked: dict[str, object]) -> None:
+        """Not in JSON, and as a right answer."""
+        answer = Cloud([device]).receive(MODEL_PARAMS | asked, ENV_MODEL).answer()
 
-        assert (data["readings"], data["metadata"]["start"], data["metadata"]["end"]) == ([], None, None)
+        assert (answer.status, answer.content_type) == (200, "text/html")
+        assert answer.body == b"No records for this timerange"
+
+    def test_a_day_without_records_may_be_the_bare_word_nan(self) -> None:
+        """Which strict parsers refuse; it is flagged as otherwise."""
+        device = station(records=96 * 3, gaps=((90, 200),))
+
+        answer = Cloud([device], empty_days="nan").receive(MODEL_PARAMS, ENV_MODEL).answer()
+
+        assert answer.body.count(b'"value":NaN,"error_flag":true') == answer.body.count(b"NaN") == 1
+
+    def test_a_day_grows_with_its_records(self) -> None:
+        """What is told of a day that is not over, or of which records are still to come, is told anew later."""
+        whole = station(records=96 * 2)
+        devices = [station(records=96 + 40), replace(whole, withheld=((100, 190),)), whole, station(records=96 * 3)]
+
+        values = [self._data(device)["readings"][1]["value"] for device in devices]
+
+        assert 0 < values[1] < values[0] < values[2] == values[3]
+
+    @pytest.mark.parametrize("name", ["elevation", "latitude", "wind_measurement_height"])
+    def test_a_value_depends_on_each_input(self, name: str) -> None:
+        """So that a client that sends wrong ones is found out."""
+        inputs = MODEL_INPUTS | {name: 60}
+        device = station(records=96, start=datetime(2025, 7, 1, tzinfo=UTC))
+
+        usual, other = (self._data(device, **asked) for asked in ({}, {"inputs": json.dumps(inputs)}))
+
+        assert usual["readings"][0]["value"] != other["readings"][0]["value"]
+
+    def test_the_ground_truth_is_what_is_sent(self) -> None:
+        """All of a device's days, those without records too."""
+        device = station(records=96 * 5, gaps=((90, 300),), tz_offset=-25200)
+        emulator = Emulator([device], empty_days="nan")
+
+        told = emulator.env_model("z6-1", 1, "ETr", elevation=806, latitude=32.25)
+
+        sent = self._data(device, model_type="ETr")["readings"]
+        assert told == sent
+        assert [day["value"] is None for day in told] == [False, False, True, False, False, False]
+
+    def test_what_cannot_be_seen_has_no_days(self) -> None:
+        """Another user's device, and a port without a weather station."""
+        emulator = Emulator([station(), replace(station(), device_sn="z6-2", of_another_user=True)])
+
+        assert emulator.env_model("z6-1", 3, "ETo", elevation=1, latitude=1) == []
+        assert emulator.env_model("z6-2", 1, "ETo", elevation=1, latitude=1) == []
 
     @pytest.mark.parametrize(
         ("name", "value", "words"),

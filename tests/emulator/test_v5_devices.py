@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tap_zentra.emulator import Device, fleet
+from tap_zentra.emulator import Device, Emulator, fleet
 from tests.emulator.support import MIDNIGHT, TOKEN, Cloud, v5_path
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -193,3 +193,54 @@ def test_the_key_is_not_in_the_list() -> None:
     answer = cloud.receive({"api_key": TOKEN}, v5_path(None), authorization=None, api_key=TOKEN).answer()
 
     assert TOKEN not in json.dumps(json.loads(answer.body))
+
+
+def test_groups_may_be_null() -> None:
+    """Each of the five, of some devices, and in the odd forms too."""
+    devices = fleet(60, records=1)
+    plain, odd = (listed(Cloud(devices, null_groups=True, odd_fields=odd), expand=GROUPS) for odd in (False, True))
+
+    for group in ("data_range", "settings", "hardware", "connectivity", "subscription"):
+        assert 8 <= sum(device[group] is None for device in plain) <= 32
+        assert [device[group] is None for device in odd] == [device[group] is None for device in plain]
+    assert all(len(device) == 11 for device in plain)
+    (told,) = listed(Cloud(devices[:1], null_groups=True), expand="settings")
+    assert told["settings"] == plain[0]["settings"]
+
+
+@pytest.mark.parametrize("options", [{}, {"null_groups": True}, {"odd_fields": True}], ids=str)
+def test_the_ground_truth_is_what_is_told(options: dict[str, Any]) -> None:
+    """In the list, and in the answers of the devices: where they are; odd forms are the usual ones there."""
+    ends = datetime(2100, 1, 1, tzinfo=UTC)
+    devices = [replace(device, subscription_ends=ends) for device in fleet(40, records=1)]
+    hidden = [Device("z6-1", listed=False), Device("z6-2", of_another_user=True)]
+    emulator = Emulator([*devices, *hidden], **options)
+    cloud = Cloud(devices, **options)
+
+    told = {device["device_id"]: device for device in listed(cloud, expand=GROUPS)}
+    for device in told.values():
+        sent = cloud.v5_body(device["device_id"])["metadata"]
+        quoted = (sent["coordinates"] or "None, None").replace("'", "").split(", ")
+        degrees = [None if text == "None" else float(text) for text in quoted]
+        where = dict(zip(("latitude", "longitude"), degrees, strict=True))
+        device.update(where | {"location": sent["location"]})
+        device["name"] = device["name"].replace("\0", "\N{REPLACEMENT CHARACTER}")
+        for group, names in {
+            "settings": ("logging_interval", "upload_frequency"),
+            "hardware": ("firmware_version",),
+        }.items():
+            device[group] = device[group] and device[group] | {name: float(device[group][name]) for name in names}
+
+    held = emulator.devices_v5()
+    assert held == list(told.values())
+    assert {device["latitude"] for device in held} > {None, 0.0}
+
+
+def test_a_subscription_can_end_soon() -> None:
+    """It is active, and its end is less than 30 days away."""
+    soon = Device("z6-1", subscription_ends=datetime(2026, 1, 20, tzinfo=UTC))
+
+    (told,) = listed(Cloud([soon]), expand="subscription")
+
+    assert told["subscription"]["status"] == "active"
+    assert 0 < told["subscription"]["expiration_date"] - MIDNIGHT < 30 * DAY

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tap_zentra.emulator.chance import fraction, number
 from tap_zentra.emulator.data import DAY
-from tap_zentra.emulator.v5.forms import odd_device, sent_name
+from tap_zentra.emulator.v5.forms import displayed_name, odd_device, sent_name
+from tap_zentra.emulator.v5.query import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,30 +24,43 @@ FIRMWARE = (2.1, 2.07, 1.23)
 EXPIRED, ENDING = (-40, 12)
 """Days until the subscription ends, of one device in ten each."""
 
+TOLD_AS = {"max_min_timestamp": "data_range"}
+"""The name under which the list has a group, where it is not the one by which it is asked for."""
+
+NULL_EVERY = 3
+"""With `null_groups` so many groups have one that is null, on the average."""
+
 
 class Site(NamedTuple):
     """Where a device is.
 
     Attributes:
         location: Location, field and zone; None: its owner has not said.
-        coordinates: Latitude and longitude, each between quotes, or zeros (both seen); None likewise.
+        latitude: Degrees; 0 where the service has zeros for coordinates (seen); None likewise.
+        longitude: The same.
     """
 
     location: str | None
-    coordinates: str | None
+    latitude: float | None
+    longitude: float | None
+
+    @property
+    def coordinates(self) -> str | None:
+        """As the service sends them: each between quotes."""
+        return None if self.latitude is None else f"'{self.latitude}', '{self.longitude}'"
 
 
 def site(device: Device, seed: int) -> Site:
     """Return where a device is."""
     luck = number(seed, device.device_sn, "site") % 6
     if luck == 0:
-        return Site(None, None)
+        return Site(None, None, None)
     location = f"{organization(device, seed)[1]}/Field {luck}/Zone {device.device_sn[-1]}"
     if luck == 1:
-        return Site(location, "'0.0', '0.0'")
+        return Site(location, 0.0, 0.0)
     latitude = 25 + 25 * fraction(seed, device.device_sn, "latitude")
     longitude = device.tz_offset / 240 + 5 * fraction(seed, device.device_sn, "longitude")
-    return Site(location, f"'{latitude:.7f}', '{longitude:.7f}'")
+    return Site(location, round(latitude, 7), round(longitude, 7))
 
 
 def organization(device: Device, seed: int) -> tuple[str, str]:
@@ -64,30 +78,43 @@ def device_entry(device: Device, options: Options, groups: Collection[str], now:
         groups: Of `GROUPS`.
         now: Seconds since 1970-01-01; the subscription's end depends on it unless the device says when it is.
     """
-    seed = options.seed
+    every = _groups(device, options, now)
+    told = _identity(device, options.seed) | {"name": sent_name(device.name, options.odd_fields)}
+    told |= {TOLD_AS.get(group, group): every[TOLD_AS.get(group, group)] for group in GROUPS if group in groups}
+    return odd_device(told) if options.odd_fields else told
+
+
+def whole_entry(device: Device, options: Options, now: float) -> dict[str, object]:
+    """Return all that v5 tells of a device beside its readings, in the usual forms; `now` as for `device_entry`."""
+    told = _identity(device, options.seed) | {"name": displayed_name(device.name, options.odd_fields)}
+    return told | _groups(device, options, now) | site(device, options.seed)._asdict()
+
+
+def _identity(device: Device, seed: int) -> dict[str, object]:
     organization_id, organization_name = organization(device, seed)
-    told: dict[str, object] = {
+    return {
         "device_id": device.device_sn,
-        "name": sent_name(device.name, options.odd_fields),
+        "name": device.name,
         "organization_id": organization_id,
         "organization_name": organization_name,
         "device_type": 12,
         "model": "ZL6",
     }
-    if "max_min_timestamp" in groups:
-        told["data_range"] = _data_range(device)
-    if "settings" in groups:
-        told["settings"] = _settings(device)
-    if "hardware" in groups:
-        told["hardware"] = {
-            "firmware_version": FIRMWARE[number(seed, device.device_sn, "firmware") % len(FIRMWARE)],
-            "hardware_revision": "AB"[number(seed, device.device_sn, "hardware") % 2],
-        }
-    if "connectivity" in groups:
-        told["connectivity"] = _connectivity(device, seed)
-    if "subscription" in groups:
-        told["subscription"] = _subscription(device, seed, now)
-    return odd_device(told) if options.odd_fields else told
+
+
+def _groups(device: Device, options: Options, now: float) -> dict[str, object]:
+    """Return all groups, under the names that the list has for them."""
+    told: dict[str, object] = {
+        "data_range": _data_range(device),
+        "settings": _settings(device),
+        "hardware": _hardware(device, options.seed),
+        "connectivity": _connectivity(device, options.seed),
+        "subscription": _subscription(device, options.seed, now),
+    }
+    if not options.null_groups:
+        return told
+    draws = {group: number(options.seed, device.device_sn, group, "null") for group in told}
+    return {group: None if draws[group] % NULL_EVERY == 0 else fields for group, fields in told.items()}
 
 
 def _data_range(device: Device) -> dict[str, int | None]:
@@ -98,6 +125,13 @@ def _data_range(device: Device) -> dict[str, int | None]:
 def _settings(device: Device) -> dict[str, object]:
     hours = {"enabled_count": 24, "all_hours": True}
     return {"logging_interval": device.interval, "upload_frequency": 3600, "upload_hours": hours}
+
+
+def _hardware(device: Device, seed: int) -> dict[str, object]:
+    return {
+        "firmware_version": FIRMWARE[number(seed, device.device_sn, "firmware") % len(FIRMWARE)],
+        "hardware_revision": "AB"[number(seed, device.device_sn, "hardware") % 2],
+    }
 
 
 def _connectivity(device: Device, seed: int) -> dict[str, object]:

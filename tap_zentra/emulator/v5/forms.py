@@ -41,6 +41,6 @@ def odd_device(told: dict[str, Any]) -> dict[str, Any]:
     odd = {
         group: told[group] | {name: str(told[group][name]) for name in names}
         for group, names in groups.items()
-        if group in told
+        if told.get(group) is not None
     }
     return told | odd

@@ -110,6 +110,10 @@ class V5Options:
         default="422",
         metadata=choice("v5: status of a next_token that is refused.", ["422", "400", "404"]),
     )
+    null_groups: bool = field(
+        default=False,
+        metadata=flag("v5: every third group that the device list is asked for is null, of each device other ones."),
+    )
     list_limit: int = field(default=1000, metadata=option("v5: devices on a page of the list, at most.", type=COUNT))
     list_pagination: ListPagination = field(
         default="present",

@@ -108,13 +108,14 @@ class _Channel(NamedTuple):
 def records(device: Device, options: Options, units: Units, mrids: Sequence[int]) -> Iterator[Record]:
     """Yield the records, each with its values: every one once, and all fields in their usual form."""
     place = place_of(device, options.seed)
-    channels = _channels(device, options, units)
+    channels = list(enumerate(_channels(device, options, units)))
+    fittings = [[*(channels[index] for index in indices), channels[-1]] for indices in device.fittings]
     stamp = float if options.timestamps == "float" else int
     for mrid in mrids:
         moment = moment_of(device, place, mrid)
         timestamp = stamp(moment.timestamp)
         rows = []
-        for index, channel in enumerate(channels):
+        for index, channel in fittings[moment.fitting]:
             if channel.absent == mrid:
                 continue
             measured = channel.measure(moment)
