@@ -450,6 +450,7 @@ class EnvModelReader:
             records=[day_record(kept[moment], metadata, self._station) for moment in sorted({*new, *changed})],
             bookmark=self._bookmark(max(kept, default=None)),
             positions=(new[0], new[-1]) if new else None,
+            moments=list(kept)[-1:],  # gaps are the readings' business
             ahead=max((moment for moment in wanted if moment > latest), default=None),
             rewritten=len(changed),
         )
