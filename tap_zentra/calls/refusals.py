@@ -75,7 +75,7 @@ class Refusals:
         self._answers_to_trust = max_calls + DEVICES_IN_A_ROW - 1
         self._answered_at = now
         self._refused_in_a_row = 0
-        self._devices_in_a_row: set[Turn] = set()
+        self._devices_in_a_row: set[str] = set()
         # Since the account's last lock-out, if there was one:
         self._locked_until = LONG_AGO
         self._under_way: set[Turn] = set()
@@ -157,7 +157,7 @@ class Refusals:
         if self.is_careful:
             return USED_UP_AGAIN
         if not turn.refused_as_first:
-            self._devices_in_a_row.add(turn)
+            self._devices_in_a_row.add(turn.device_sn)
         return SHARED if len(self._devices_in_a_row) >= DEVICES_IN_A_ROW else None
 
     def _was_sent_since_lock(self, turn: Turn) -> bool:

@@ -69,15 +69,16 @@ class DevicesStream(FollowingStream):
     @override
     def last(self, devices: Iterable[Sequence[DeviceProgress]], now: float) -> Iterator[dict[str, Any]]:
         for turns in devices:
-            yield {
+            record = {
                 "device_sn": turns[0].turn.device_sn,
-                "outcome": outcome_of(turns),
+                "outcome": outcome_of(turns).value,
                 "error": self._error(turns),
                 "readings_read": sum(device.readings for device in turns if not device.turn.about),
                 "calls": sum(device.turn.calls for device in turns),
                 "synced_at": iso_timestamp(int(now)),
                 **self.details(turns[0], now),
             }
+            yield {name: record[name] for name in self.schema["properties"]}  # in the order of the columns
 
     def _error(self, turns: Sequence[DeviceProgress]) -> str | None:
         """Return why not all of a device was read."""

@@ -80,6 +80,9 @@ READINGS_V5 = th.PropertiesList(
 READINGS_V5_KEY = ("device_sn", "timestamp_utc", "port_number", "sensor_name", "measurement", "sub_sensor_index")
 """So many columns that no value can overwrite another: API v5 has no record number."""
 
+KEPT_METADATA = ("device_name", "location", "coordinates")
+"""What the state keeps of a page's metadata; nobody knows how much else the service may come to tell there."""
+
 LOOK_AHEAD = 31 * DAY
 """Seconds behind its bookmark up to which a device is read of which the list says that it has nothing new."""
 
@@ -389,14 +392,19 @@ class ReadingsReader:
         if value < 0:
             return None
         asked = self._now if self.done else self._before.asked
-        return Bookmark(value, overlap=self._overlap.as_state(value), asked=asked, known=self._known or None)
+        return Bookmark(value, overlap=self._overlap.as_state(value), asked=asked, known=self._kept_of_known)
 
     def _bookmark_at(self, page: DataPage, moment: int) -> Bookmark | None:
         """Return where the device stands in the middle of a page; called only if a state is written there."""
         if moment <= self._old:
             return self._before
         self._overlap.note(self._new_contents(page, moment))
-        return Bookmark(moment, overlap=self._overlap.as_state(moment), known=self._known or None)
+        return Bookmark(moment, overlap=self._overlap.as_state(moment), known=self._kept_of_known)
+
+    @property
+    def _kept_of_known(self) -> dict[str, Any] | None:
+        """What the state keeps of the metadata: a run in which the device is not asked tells it all the same."""
+        return {name: self._known[name] for name in KEPT_METADATA if name in self._known} or None
 
 
 class ReadingsV5Stream(FleetStream[Account]):

@@ -317,6 +317,17 @@ def test_one_device_that_is_refused_three_times_is_one_device() -> None:
     assert refused == [False] * 4
 
 
+def test_a_device_that_is_refused_in_several_turns_is_one_device() -> None:
+    """Its own limit may be the cause of all of them, so they say nothing of the account's."""
+    turns = [Turn("z6-0"), Turn("z6-1"), *(Turn("z6-2", about) for about in ("", "ETo", "ETr"))]
+    limits = call_limits(user_limit=60, device_limit=9, window=WINDOW)
+    schedule = Schedule(turns, limits, window=WINDOW, max_calls=9, max_attempts=5, now=0.0)
+    schedule.finish(_call(schedule, 0.0), 0.0)
+    refused = [_refuse(schedule, turn, 1.0).account for turn in list(_calls(schedule, 1.0))]
+
+    assert refused == [False] * 4
+
+
 def _locked(devices: int, *, max_calls: int = 16, limits: CallLimits | None = None) -> Schedule:
     """Make a schedule whose account was locked until 100."""
     schedule = _schedule(devices, max_calls=max_calls, limits=limits)

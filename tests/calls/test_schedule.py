@@ -70,6 +70,52 @@ def test_the_device_with_most_left_goes_first() -> None:
     ]
 
 
+def test_a_device_with_several_turns_counts_with_all_of_them() -> None:
+    """They share its limit, so its way is as long as all of them together."""
+    turns = [Turn("z6-1", calls_left=3), Turn("z6-2", calls_left=2), Turn("z6-2", "ETo, port 1", calls_left=2)]
+    schedule = Schedule(turns, _limits(), window=WINDOW, max_calls=9, max_attempts=5, now=0.0)
+
+    asked = [schedule.next_call(0.0), schedule.next_call(HEAD_START)]
+
+    assert asked == [turns[1], turns[0]]
+
+
+def test_the_turns_of_a_device_share_its_limit() -> None:
+    """The service counts its calls, whatever they are for."""
+    turns = [Turn("z6-1"), Turn("z6-1", "ETo, port 1", calls_left=1)]
+    schedule = Schedule(turns, _limits(), window=WINDOW, max_calls=9, max_attempts=5, now=0.0)
+
+    assert schedule.next_call(0.0) is turns[0]
+
+    schedule.finish(turns[0], 1.0)
+
+    assert schedule.next_call(1.0) == SPAN
+    assert schedule.next_call(SPAN) is turns[1]
+
+
+@pytest.mark.parametrize("is_called", [True, False])
+def test_a_turn_that_is_withdrawn_is_not_called_any_more(*, is_called: bool) -> None:
+    """What waits has failed with the reason; what is under way comes to its end, and is withdrawn then."""
+    schedule = _schedule(["z6-1", "z6-2"])
+    first, second = schedule.turns
+    if is_called:
+        assert schedule.next_call(0.0) is first
+    for turn in schedule.turns:
+        schedule.withdraw(turn, "no use")
+
+    assert (second.phase, second.failure) == (Phase.FAILED, "no use")
+    assert schedule.finished == (not is_called)
+
+    if is_called:
+        assert first.phase is Phase.CALLED
+
+        schedule.go_on(first, 3, 1.0)
+        schedule.withdraw(first, "no use")
+
+    assert schedule.finished
+    assert (first.phase, first.failure) == (Phase.FAILED, "no use")
+
+
 def test_a_device_not_asked_yet_counts_as_most() -> None:
     """Nobody knows how much such a device has, so it is asked before those that are known."""
     schedule = _schedule(["z6-1", "z6-2"], limits=_limits(device_limit=5), max_calls=1)

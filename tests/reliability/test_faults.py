@@ -364,4 +364,4 @@ def test_a_pipe_into_head_ends_quickly_and_quietly(emulate: Emulate, tmp_path: P
     assert "the program that reads the records has ended" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
-    assert len(emulator.calls) == 1
+    assert len(emulator.calls) <= 1
