@@ -30,7 +30,7 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from tap_zentra.calls.memory import Call
     from tap_zentra.emulator import Emulator
@@ -191,15 +191,28 @@ def run(
     return [json.loads(line) for line in output_of(tap, config, state).splitlines()]
 
 
-def sync(emulator: Emulator, *, state: Mapping[str, Any] | None = None, **settings: object) -> Run:
-    """Run the tap to its end, a window after any call before; of its log only the last lines, on what has failed."""
+def sync(
+    emulator: Emulator,
+    *,
+    state: Mapping[str, Any] | None = None,
+    streams: Collection[str] | None = None,
+    **settings: object,
+) -> Run:
+    """Run the tap to its end, a window after any call before; of its log only the last lines, on what has failed.
+
+    Args:
+        emulator: The service.
+        state: Of an earlier run.
+        streams: Those that are selected; None: all.
+        settings: Beside those for the emulator.
+    """
     emulator.let_window_pass()
     variables = access(emulator, **settings)
     there = {name.removeprefix("TAP_ZENTRA_").lower(): value for name, value in variables.items()}
     output = io.BytesIO()
     failures: list[str] = []
     try:
-        _write(TapZentra, {**there, **settings}, state or {}, output)
+        _write(TapZentra, {**there, **settings}, state or {}, output, streams)
     except SyncFailedError as error:
         failures = error.lines
     return Run(1 if failures else 0, output.getvalue().decode(), "\n".join(failures))
@@ -212,12 +225,21 @@ def output_of(tap: type[TapZentra], config: dict[str, Any], state: Mapping[str, 
     return output.getvalue()
 
 
-def _write(tap: type[TapZentra], config: dict[str, Any], state: Mapping[str, Any], output: io.BytesIO) -> None:
+def _write(
+    kind: type[TapZentra],
+    config: dict[str, Any],
+    state: Mapping[str, Any],
+    output: io.BytesIO,
+    streams: Collection[str] | None = None,
+) -> None:
     logging.disable()
     text = io.TextIOWrapper(output, write_through=True)
     try:
         with contextlib.redirect_stdout(text):
-            tap(config=config, state=json.loads(json.dumps(state))).sync_all()
+            tap = kind(config=config, state=json.loads(json.dumps(state)))
+            for name, stream in tap.streams.items():
+                stream.selected = streams is None or name in streams
+            tap.sync_all()
     finally:
         text.detach()
         logging.disable(logging.NOTSET)

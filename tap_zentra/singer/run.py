@@ -262,11 +262,11 @@ class Run:
         """Move the bookmark of the device at hand, and write STATE if anything has changed in any stream."""
         for stream in self._reading:
             stream.move_bookmark()
-        managers = [stream.state_manager for stream in self._selected()]
-        if not all(manager.is_flushed for manager in managers):
-            self._selected()[0].write_state()
-        for manager in managers:
-            manager.is_flushed = True
+        changed = [stream for stream in self._selected() if not stream.state_manager.is_flushed]
+        if changed:
+            changed[0].write_state()
+        for stream in changed:
+            stream.state_manager.is_flushed = True
 
     def _end(self) -> None:
         """Write what the streams that follow have to tell in the end, and STATE."""
