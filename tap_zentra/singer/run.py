@@ -262,11 +262,11 @@ class Run:
         """Move the bookmark of the device at hand, and write STATE if anything has changed in any stream."""
         for stream in self._reading:
             stream.move_bookmark()
-        changed = [stream for stream in self._selected() if not stream.state_manager.is_flushed]
+        changed = [selected for selected in self._selected() if not selected.state_manager.is_flushed]
         if changed:
             changed[0].write_state()
-        for stream in changed:
-            stream.state_manager.is_flushed = True
+        for selected in changed:
+            selected.state_manager.is_flushed = True
 
     def _end(self) -> None:
         """Write what the streams that follow have to tell in the end, and STATE."""
