@@ -50,8 +50,7 @@ schema:
     measurement: {type: [string], maxLength: 128}
 ```
 
-(With v5, name the stream `readings_v5`, and add `sensor_name`. The keys of `devices`, `sensors` and `env_model_data`
-have texts too, which docs/tables.md shows in bold: add their lengths, or leave those streams out in `select`.)
+(With v5, name the stream `readings_v5`, and add `sensor_name`.)
 """
 COLUMNS = ("loader", "version", "stream", "rows sent", "rows found", "values equal", "rows that come again", "verdict")
 
