@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
-from tap_zentra.settings import BELONGS_TO_CLASSIC, SCHEMA
+from tap_zentra.settings import BELONGS_TO_CLASSIC, SCHEMA, read_settings
+from tap_zentra.singer.sensors import SENSORS, SENSORS_BY_MRID, SENSORS_KEY
 from tap_zentra.tap import BATCH_FORMATS
+from tap_zentra.v4.devices import DEVICES
+from tap_zentra.v4.env_model import ENV_MODEL_DATA, ENV_MODEL_DATA_KEY
 from tap_zentra.v4.readings import READINGS, READINGS_KEY
+from tap_zentra.v5.devices import DEVICES_V5
 from tap_zentra.v5.readings import READINGS_V5, READINGS_V5_KEY
+from tests.integration.documents import example
 
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -53,6 +58,54 @@ def test_the_readme_describes_every_column(marker: str, schema: dict[str, Any], 
         rows.append(f"| {shown} | {' or '.join(kinds)} | {column['description']} |")
 
     assert between(marker) == rows
+
+
+NEW_TABLES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = {
+    "devices": (DEVICES, DEVICES_V5, ("device_sn",)),
+    "sensors": (SENSORS_BY_MRID, SENSORS, SENSORS_KEY),
+    "env_model_data": (ENV_MODEL_DATA, ENV_MODEL_DATA, ENV_MODEL_DATA_KEY),
+}
+"""Of each stream beside the readings the schema with v4, that with v5, and the key."""
+
+WAREHOUSE_TYPES = {
+    "string": ("text", "VARCHAR"),
+    "date-time": ("timestamp without time zone", "TIMESTAMP_NTZ(9)"),
+    "integer": ("bigint", "NUMBER(38,0)"),
+    "number": ("numeric", "FLOAT"),
+    "boolean": ("boolean", "BOOLEAN"),
+    "object": ("jsonb", "VARIANT"),
+}
+"""PostgreSQL's and Snowflake's."""
+
+
+def table_of(stream: str) -> list[str]:
+    """Return the lines of a stream's table in docs/tables.md, by its schemas."""
+    v4, v5, key = NEW_TABLES[stream]
+    rows = ["| column | service | PostgreSQL | Snowflake | |", "|---|---|---|---|---|"]
+    for name, column in (v4["properties"] | v5["properties"]).items():
+        shown = f"**`{name}`**" if name in key else f"`{name}`"
+        served = [api for api, schema in (("v4", v4), ("v5", v5)) if name in schema["properties"]]
+        types = " | ".join(WAREHOUSE_TYPES[column.get("format", column["type"][0])])
+        rows.append(f"| {shown} | {served[0] if len(served) == 1 else ''} | {types} | {column['description']} |")
+    return rows
+
+
+@pytest.mark.parametrize("stream", NEW_TABLES)
+def test_the_tables_beside_the_readings_are_documented(stream: str) -> None:
+    """docs/tables.md has the schemas' columns, the key in bold, and which service has a column that is not of both."""
+    text = (PROJECT / "docs" / "tables.md").read_text(encoding="utf-8")
+    section = text.partition(f"\n## `{stream}`\n")[2].partition("\n## ")[0]
+
+    assert [line for line in section.splitlines() if line.startswith("|")] == table_of(stream)
+
+
+def test_the_example_of_a_weather_station_is_valid() -> None:
+    """It says what the description of the setting says, in the form of meltano.yml."""
+    given = yaml.safe_load(example("env-models"))["config"]["env_models"]
+    settings = read_settings({"auth_token": "secret", "device_sns": ["z6-12345"], "env_models": given})
+
+    assert str(given).replace("'", '"') in SCHEMA["properties"]["env_models"]["description"]
+    assert len(settings.env_models) == 1
 
 
 def test_the_readme_names_the_settings_that_v5_does_not_have() -> None:

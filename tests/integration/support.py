@@ -86,7 +86,7 @@ class Postgres:
 
     @contextmanager
     def loading(
-        self, emulator: Emulator, *, state: State | None = None, batch_size: int | None = None, **settings: int
+        self, emulator: Emulator, *, state: State | None = None, batch_size: int | None = None, **settings: object
     ) -> Iterator[Pipe]:
         """Start `tap | target`, a window after any call before; both are gone in the end, whatever the test does."""
         emulator.let_window_pass()
@@ -117,7 +117,7 @@ class Postgres:
                     process.wait()
 
     def load(
-        self, emulator: Emulator, *, state: State | None = None, batch_size: int | None = None, **settings: int
+        self, emulator: Emulator, *, state: State | None = None, batch_size: int | None = None, **settings: object
     ) -> Load:
         """Run `tap | target` to its end."""
         with self.loading(emulator, state=state, batch_size=batch_size, **settings) as pipe:

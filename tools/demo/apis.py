@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,19 @@ if TYPE_CHECKING:
 # The last device has a profile probe: several sensors on one port.
 RECORDS = (20, 90, 160, 280, 420)
 GROWTH = {"z6-00001": 1, "z6-00002": 2, "z6-00005": 3}
+SILENT = "z6-00003"
+SILENCE = timedelta(days=3)
 SCHEMA = "zentra_demo"
 # Smaller than the service's, so that a device needs several pages.
 PAGE_SIZE = 150
+INTERVAL = timedelta(minutes=15)
 # For pages of v5, which are months.
-INTERVAL = timedelta(hours=4)
+INTERVAL_V5 = timedelta(hours=4)
+# At devices that need fewer calls than others for their readings, so that the demo takes no longer.
+STATIONS = [
+    {"device_sn": device_sn, "port_number": 1, "model_type": "ETo", "elevation": 806, "latitude": 32.25}
+    for device_sn in ("z6-00002", "z6-00004")
+]
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,8 @@ class Api:
 
     Attributes:
         version: As the tap's setting has it.
-        table: Where the readings are, in the schema `zentra_demo`.
+        stream: The one that has the readings.
+        others: Those that are loaded beside it.
         devices: Makes the fleet.
         variables: What makes the tap read an emulator.
         readings: All values that an emulator holds.
@@ -38,7 +48,8 @@ class Api:
     """
 
     version: str
-    table: str
+    stream: str
+    others: tuple[str, ...]
     devices: Callable[[], list[Device]]
     variables: Callable[[Emulator], Mapping[str, str]]
     readings: Callable[[Emulator], Iterable[Mapping[str, object]]]
@@ -46,6 +57,11 @@ class Api:
     sensor: str
     order: str
     settings: str
+
+    @property
+    def table(self) -> str:
+        """Where the readings are."""
+        return f"{SCHEMA}.{self.stream}"
 
     @property
     def latest(self) -> str:
@@ -67,10 +83,21 @@ class Api:
         return f"select {columns} from {self.table} where {soil} {days}"  # noqa: S608 - as above
 
 
-def _recent_fleet() -> list[Device]:
-    """Return devices that have months behind them, and whose new records will not lie in the future."""
-    due = datetime.now(UTC).replace(microsecond=0) - max(GROWTH.values()) * INTERVAL
-    return fleet(len(RECORDS), RECORDS, interval=int(INTERVAL.total_seconds()), end=due)
+def _recent_fleet(interval: timedelta) -> list[Device]:
+    """Return devices whose newest records are recent, but of one, and whose new ones will not lie in the future."""
+    due = datetime.now(UTC).replace(microsecond=0) - max(GROWTH.values()) * interval
+    devices = fleet(len(RECORDS), RECORDS, interval=int(interval.total_seconds()), end=due)
+    return [
+        replace(device, start=device.start - SILENCE) if device.device_sn == SILENT else device for device in devices
+    ]
+
+
+def _settings_of_v4(service: Emulator) -> Mapping[str, str]:
+    return {
+        **service.environment,
+        "TAP_ZENTRA_PAGE_SIZE": str(PAGE_SIZE),
+        "TAP_ZENTRA_ENV_MODELS": json.dumps(STATIONS),
+    }
 
 
 def _all_that_the_key_sees(service: Emulator) -> Mapping[str, str]:
@@ -79,9 +106,10 @@ def _all_that_the_key_sees(service: Emulator) -> Mapping[str, str]:
 
 V4 = Api(
     version="v4",
-    table=f"{SCHEMA}.readings",
-    devices=lambda: fleet(len(RECORDS), RECORDS),
-    variables=lambda service: {**service.environment, "TAP_ZENTRA_PAGE_SIZE": str(PAGE_SIZE)},
+    stream="readings",
+    others=("devices", "sensors", "env_model_data"),
+    devices=lambda: _recent_fleet(INTERVAL),
+    variables=_settings_of_v4,
     readings=Emulator.readings,
     limit="One call to each device in {window:g} s (the real service: 60 s).",
     sensor="measurement, port_number, sub_sensor_index",
@@ -90,8 +118,9 @@ V4 = Api(
 )
 V5 = Api(
     version="v5",
-    table=f"{SCHEMA}.readings_v5",
-    devices=_recent_fleet,
+    stream="readings_v5",
+    others=("devices", "sensors"),
+    devices=lambda: _recent_fleet(INTERVAL_V5),
     variables=_all_that_the_key_sees,
     readings=Emulator.readings_v5,
     limit="Five calls to each device at once, then one in {window:g} s (the real service: 60 s).",

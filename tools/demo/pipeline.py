@@ -62,8 +62,12 @@ class Pipeline:
         """
         self._meltano("install", TAP, TARGET)
 
-    def run(self, *, from_start: bool) -> int:
+    def run(self, stream: str, *, from_start: bool) -> int:
         """Load what is new, or from the start on, without what Meltano remembers of earlier demos.
+
+        Args:
+            stream: The one that has the readings.
+            from_start: Whether to load from the start on.
 
         Returns:
             How many readings the tap has written, as its summary says.
@@ -72,8 +76,8 @@ class Pipeline:
             DemoError: Meltano failed.
         """
         words = self._meltano("run", *(["--full-refresh"] if from_start else []), TAP, TARGET)
-        summaries = re.findall(r"run summary: (\{.*\})", words)
-        return sum(json.loads(summary)["totals"]["readings"] for summary in summaries)
+        summaries = [json.loads(found) for found in re.findall(r"run summary: (\{.*\})", words)]
+        return sum(summary["totals"]["readings"] for summary in summaries if summary["stream"] == stream)
 
     def _meltano(self, *arguments: str) -> str:
         """Run Meltano to its end, and return what it has said."""

@@ -18,6 +18,7 @@ from tap_zentra.emulator import Emulator
 from tools.demo.apis import APIS, GROWTH, RECORDS, SCHEMA
 from tools.demo.pipeline import TAP, TARGET, DemoError, Pipeline
 from tools.demo.tables import Load, aligned
+from tools.documents import example
 from tools.postgres.programs import WarehouseError
 from tools.postgres.server import Warehouse
 
@@ -55,7 +56,7 @@ class Demo:
         """
         before = self._rows()
         began = time.monotonic()
-        written = self.pipeline.run(from_start=from_start)
+        written = self.pipeline.run(self.api.stream, from_start=from_start)
         seconds = time.monotonic() - began
         load = Load(before, self._rows(), self._values(), written)
         click.echo(load.table)
@@ -69,6 +70,18 @@ class Demo:
         click.echo(f"The table {self.api.table} has {rows:,} rows. The latest values of {device_sn}:\n")
         header = ("measurement", "port", "value", "units", "time (UTC)")
         click.echo(aligned(header, self.database.execute(self.api.latest.encode(), [device_sn]).fetchall()))
+        counted = [f"{self._count(stream):,} rows in {SCHEMA}.{stream}" for stream in self.api.others]
+        click.echo(f"\nBeside it: {', '.join(counted)}.")
+
+    def show_what_needs_attention(self) -> None:
+        """Show which devices are alive, by the query of the README."""
+        found = self.database.execute(example("freshness").replace("zentra.", f"{SCHEMA}.").encode())
+        click.echo(aligned([column.name for column in found.description or ()], found.fetchall()))
+
+    def _count(self, stream: str) -> int:
+        query = f"select count(*) from {SCHEMA}.{stream}"  # noqa: S608 - our own names
+        [[count]] = self.database.execute(query.encode()).fetchall()
+        return int(count)
 
     def _rows(self) -> dict[str, int]:
         """The rows of each device in the table."""
@@ -102,8 +115,11 @@ def tell(api: Api) -> None:
             click.echo(f"It runs on port {warehouse.port} until the end of this demonstration.")
             database.execute(f"drop schema if exists {SCHEMA} cascade".encode())
             variables = {**api.variables(service), **warehouse.environment}
-            _load_twice(Demo(api, service, database, Pipeline(PROJECT, variables)))
-    _say_how_to_go_on(api)
+            demo = Demo(api, service, database, Pipeline(PROJECT, variables))
+            _load_twice(demo)
+            _say_how_to_go_on(api)
+            _heading(f"Which devices need attention (from {SCHEMA}.devices; the query is in the README)")
+            demo.show_what_needs_attention()
 
 
 def _introduction(api: Api, service: Emulator) -> str:
@@ -139,7 +155,7 @@ def _say_how_to_go_on(api: Api) -> None:
         f'For example, the mean water content of the soil on each day:\n\n  {psql} -c "{api.example}"\n\n'
         "Load your own devices, into the schema zentra of the same database:\n\n"
         f"  export {api.settings}\n"
-        f"  {python} -m tools.postgres run -- {meltano} run {TAP} {TARGET}\n"
+        f"  {python} -m tools.postgres run -- {meltano} run {TAP} {TARGET}"
     )
 
 

@@ -63,12 +63,18 @@ class Load:
 def aligned(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
     """A table as text, columns of numbers to the right, all else to the left."""
     texts = [[_text(cell) for cell in line] for line in lines]
-    numbers = [all(isinstance(line[place], Number | None) for line in lines) for place in range(len(header))]
+    numbers = [all(_is_number(line[place]) for line in lines) for place in range(len(header))]
     aligns = ["right" if is_number and lines else "left" for is_number in numbers]
     return tabulate(texts, header, tablefmt="simple", disable_numparse=True, colalign=aligns)
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, Number | None) and not isinstance(cell, bool)
 
 
 def _text(cell: object) -> str:
     if cell is None:
         return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
     return f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -14,10 +14,12 @@ import pytest
 
 from tests.integration.projects import REPOSITORY, copy_repository
 from tests.support import PATIENCE
-from tools.demo.apis import APIS, GROWTH
+from tools.demo.apis import APIS, GROWTH, SILENT
 
 pytestmark = pytest.mark.warehouse
 
+# Those that had made records longest ago first.
+ALIVE = ("z6-00004", "z6-00001", "z6-00002", "z6-00005")
 COMMAND = (sys.executable, "-m", "tools.demo")
 
 
@@ -55,6 +57,16 @@ def _totals(told: str) -> list[list[int]]:
     return [[int(number.replace(",", "")) for number in line.split()] for line in lines]
 
 
+def _rows_beside_the_readings(told: str) -> list[int]:
+    return [int(rows.replace(",", "")) for rows in re.findall(r"([\d,]+) rows in zentra_demo\.", told)]
+
+
+def _attention(told: str) -> list[tuple[str, str]]:
+    """Return the devices of the table with which the demo ends, and whether they are alive."""
+    table = told.partition("== Which devices need attention")[2]
+    return re.findall(r"^(z6-\d+) .*? (yes|no) ", table, re.MULTILINE)
+
+
 def _advised_psql(told: str, project: Path, query: str) -> str:
     advice = re.search(r"^  (\S+ -m \S+ psql)$", told, re.MULTILINE)
     assert advice is not None
@@ -85,6 +97,9 @@ def test_two_loads_bring_everything_once_and_can_be_repeated(
     assert _totals(second) == _totals(first)
     assert f"{table} has {held + grown:,} rows" in first
     assert re.search(r"^Air Temperature +1 +-?\d+(\.\d+)? +°C +\d{4}-\d\d-\d\d \d\d:\d\d$", first, re.MULTILINE)
+    assert [rows for rows in _rows_beside_the_readings(first) if rows == 0] == []
+    assert len(_rows_beside_the_readings(first)) == len(APIS[version].others)
+    assert _attention(first) == [(SILENT, "no"), *((device, "yes") for device in ALIVE)]
     assert list(home.iterdir()) == []
     assert _processes_of(project) == []
     assert (project / "meltano.yml").read_text() == (REPOSITORY / "meltano.yml").read_text()

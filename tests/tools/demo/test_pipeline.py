@@ -32,11 +32,22 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
 )
 def test_the_pipeline_keeps_to_its_own_environment(pipeline: Pipeline, *, from_start: bool, command: str) -> None:
     """Loads run in Meltano's environment `demo` and without the user's .env; the first forgets earlier demos."""
-    pipeline.run(from_start=from_start)
+    pipeline.run("readings", from_start=from_start)
 
     [arguments] = [line for line in pipeline.log.read_text().splitlines() if line.startswith("arguments:")]
     assert "--environment=demo --env-file=/dev/null" in arguments
     assert arguments.endswith(command)
+
+
+def test_only_what_was_written_of_the_readings_is_counted(pipeline: Pipeline) -> None:
+    """Other streams have summaries too; their records are no readings."""
+    summaries = [
+        f'run summary: {{"stream": "{stream}", "totals": {{"readings": {written}}}}}'
+        for stream, written in (("readings", 7), ("env_model_data", 100), ("readings", 5))
+    ]
+    (pipeline.project / "meltano").write_text("#!/bin/sh\n" + "\n".join(f"echo '{line}'" for line in summaries))
+
+    assert pipeline.run("readings", from_start=False) == 12
 
 
 def test_the_users_own_settings_stay_out(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +55,7 @@ def test_the_users_own_settings_stay_out(pipeline: Pipeline, monkeypatch: pytest
     for name in ("TAP_ZENTRA_START_DATE", "TARGET_POSTGRES_SQLALCHEMY_URL", "MELTANO_STATE_BACKEND_URI"):
         monkeypatch.setenv(name, "the user's own")
 
-    pipeline.run(from_start=True)
+    pipeline.run("readings", from_start=True)
 
     variables = pipeline.log.read_text().splitlines()
     assert not [line for line in variables if line.endswith("the user's own")]

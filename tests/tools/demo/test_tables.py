@@ -21,6 +21,14 @@ def test_numbers_stand_to_the_right_and_all_else_to_the_left() -> None:
     ]
 
 
+def test_a_truth_is_a_word() -> None:
+    """It is no number, although Python counts it among them."""
+    assert aligned(("device", "alive"), [("z6-1", True), ("z6-2", False)]).splitlines()[2:] == [
+        "z6-1      yes",
+        "z6-2      no",
+    ]
+
+
 def test_a_table_without_lines_is_its_header() -> None:
     """Nothing to show is no error."""
     assert aligned(("a", "bb"), []) == "a    bb\n---  ----"
