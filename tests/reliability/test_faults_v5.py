@@ -245,7 +245,7 @@ def test_a_device_that_is_locked_out_for_ever_is_named(emulate: Emulate, tap: Ta
 # Mixed
 
 
-def mixed_faults(emulator: Emulator, **settings: object) -> None:
+def mixed_faults(emulator: Emulator, **settings: Any) -> None:
     """Sync under mixed faults until exit code 0, as a schedule would.
 
     After each run a device is whole, or named as failed with an exit code of 1; or there was no list.
