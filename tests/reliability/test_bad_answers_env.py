@@ -65,7 +65,7 @@ def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
         emulator = emulate(*devices, window=0.02)
         for name, bad in BODIES.items():
             emulator.fail(Fault(bad_days(emulator, bad), device_sns[name]))
-        settings = {"env_models": json.dumps(stations(emulator.device_sns)), "max_attempts": 2}
+        settings: dict[str, Any] = {"env_models": json.dumps(stations(emulator.device_sns)), "max_attempts": 2}
         yield Attack(emulator, Tap(tmp_path_factory.mktemp("attack")).sync(emulator, **settings), device_sns)
 
 
