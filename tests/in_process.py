@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tap_zentra.emulator import Request
 from tap_zentra.settings import read_settings
+from tap_zentra.singer.moments import DAY
 from tap_zentra.singer.run import Run as SyncRun
 from tap_zentra.singer.stream import SyncFailedError
 from tap_zentra.tap import TapZentra
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from tap_zentra.calls.memory import Call
     from tap_zentra.emulator import Emulator
+    from tap_zentra.settings import EnvModel
     from tap_zentra.singer.stream import StreamOfRun
     from tap_zentra.v4.api import Api
     from tap_zentra.v4.pagination import PageRequest
@@ -75,14 +77,36 @@ class WirelessApi:
         if page.end_mrid is not None:
             params["end_mrid"] = str(page.end_mrid)
         if page.start_date is not None:
-            params["start_date"] = f"{datetime.fromtimestamp(page.start_date, UTC):%Y-%m-%d %H:%M}"
+            params["start_date"] = _date(page.start_date)
+        return self._get("get_readings", params, call)
+
+    def get_env_model_data(self, station: EnvModel, call: Call, *, start: int | None, end: int | None) -> bytes:
+        """Return a station's days; the service takes local time, so a day more on either side."""
+        inputs = {name: getattr(station, name) for name in ("elevation", "latitude", "wind_measurement_height")}
+        params = {
+            "device_sn": station.device_sn,
+            "model_type": station.model_type,
+            "port_num": str(station.port_number),
+            "inputs": json.dumps(inputs),
+        }
+        if start is not None:
+            params["start_date"] = _date(max(0, start - DAY))
+        if end is not None:
+            params["end_date"] = _date(end + DAY)
+        return self._get("get_env_model_data", params, call)
+
+    def _get(self, endpoint: str, params: dict[str, str], call: Call) -> bytes:
         call.on_sent()
         with self._lock:
-            answer = self._emulator.answer(Request("/api/v4/get_readings/", params, f"Token {TOKEN}"))
+            answer = self._emulator.answer(Request(f"/api/v4/{endpoint}/", params, f"Token {TOKEN}"))
             self._calls += 1
             self._after_call(self._calls)
         assert answer.status == 200, answer.body
         return answer.body
+
+
+def _date(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
 
 
 class Wireless(TapZentra):
@@ -196,6 +220,7 @@ def sync(
     *,
     state: Mapping[str, Any] | None = None,
     streams: Collection[str] | None = None,
+    catalog: dict[str, Any] | None = None,
     **settings: object,
 ) -> Run:
     """Run the tap to its end, a window after any call before; of its log only the last lines, on what has failed.
@@ -203,16 +228,31 @@ def sync(
     Args:
         emulator: The service.
         state: Of an earlier run.
-        streams: Those that are selected; None: all.
+        streams: Those that are selected; None: all, or those of the catalog.
+        catalog: Says which streams and columns are selected; None: all columns.
         settings: Beside those for the emulator.
     """
+    config = _config(emulator, **settings)
+    return _run(lambda output: _write(TapZentra, config, state or {}, output, streams, catalog=catalog))
+
+
+def check_connection(emulator: Emulator, *, state: Mapping[str, Any] | None = None, **settings: object) -> Run:
+    """Do as `--test` does, which takes all streams for selected."""
+    config = _config(emulator, **settings)
+    return _run(lambda output: _write(TapZentra, config, state or {}, output, go=TapZentra.run_connection_test))
+
+
+def _config(emulator: Emulator, **settings: object) -> dict[str, Any]:
     emulator.let_window_pass()
     variables = access(emulator, **settings)
-    there = {name.removeprefix("TAP_ZENTRA_").lower(): value for name, value in variables.items()}
+    return {name.removeprefix("TAP_ZENTRA_").lower(): value for name, value in variables.items()} | settings
+
+
+def _run(write: Callable[[io.BytesIO], None]) -> Run:
     output = io.BytesIO()
     failures: list[str] = []
     try:
-        _write(TapZentra, {**there, **settings}, state or {}, output, streams)
+        write(output)
     except SyncFailedError as error:
         failures = error.lines
     return Run(1 if failures else 0, output.getvalue().decode(), "\n".join(failures))
@@ -231,15 +271,18 @@ def _write(
     state: Mapping[str, Any],
     output: io.BytesIO,
     streams: Collection[str] | None = None,
+    *,
+    catalog: dict[str, Any] | None = None,
+    go: Callable[[TapZentra], object] = TapZentra.sync_all,
 ) -> None:
     logging.disable()
     text = io.TextIOWrapper(output, write_through=True)
     try:
         with contextlib.redirect_stdout(text):
-            tap = kind(config=config, state=json.loads(json.dumps(state)))
-            for name, stream in tap.streams.items():
+            tap = kind(config=config, state=json.loads(json.dumps(state)), catalog=catalog)
+            for name, stream in tap.streams.items() if catalog is None else ():
                 stream.selected = streams is None or name in streams
-            tap.sync_all()
+            go(tap)
     finally:
         text.detach()
         logging.disable(logging.NOTSET)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from tap_zentra.calls.schedule import Outcome
+from tap_zentra.calls.schedule import Outcome, Turn
 from tap_zentra.singer import columns
 from tap_zentra.singer.moments import iso_timestamp
+from tap_zentra.singer.pages import DeviceProgress
 from tap_zentra.singer.stream import FollowingStream
 
 if sys.version_info >= (3, 12):
@@ -20,8 +21,6 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from tap_zentra.singer.pages import DeviceProgress
 
 COLUMNS = (
     columns.DEVICE_SN,
@@ -76,7 +75,7 @@ class DevicesStream(FollowingStream):
                 "readings_read": sum(device.readings for device in turns if not device.turn.about),
                 "calls": sum(device.turn.calls for device in turns),
                 "synced_at": iso_timestamp(int(now)),
-                **self.details(turns[0], now),
+                **self.details(_of_readings(turns), now),
             }
             yield {name: record[name] for name in self.schema["properties"]}  # in the order of the columns
 
@@ -104,6 +103,12 @@ def outcome_of(turns: Sequence[DeviceProgress]) -> Outcome:
 def moment_or_none(seconds: object) -> str | None:
     """Return a moment in seconds since 1970 as ISO 8601; None where it is none, as in a state that was edited."""
     return iso_timestamp(seconds) if isinstance(seconds, int) and seconds >= 0 else None
+
+
+def _of_readings(turns: Sequence[DeviceProgress]) -> DeviceProgress:
+    """Return what is known of a device by its readings: nothing where only something else of it is read."""
+    first = turns[0]
+    return DeviceProgress(Turn(first.turn.device_sn)) if first.turn.about else first
 
 
 def _failure(device: DeviceProgress) -> str:

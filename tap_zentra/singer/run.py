@@ -210,6 +210,7 @@ class Run:
             stream.move_bookmark()
         if stream.map_error is not None:
             fleet.withdraw(stream.readers, stream.map_error)
+            _fail_if_done(device, stream.map_error)
 
     def _take_parts(self, stream: FleetStream[Any], device: DeviceProgress, page: Page) -> Iterator[dict[str, Any]]:
         """Write a page part by part, and what others have to tell of each before its device's bookmark moves over it.
@@ -222,6 +223,7 @@ class Run:
         for part in page.parts():
             self._between_parts()
             if self.is_stopped:
+                _fail_if_done(device, None)
                 return
             records = stream.write_part(device, part, write_messages=not is_handed_over)
             if is_handed_over:
@@ -307,3 +309,9 @@ class Run:
             raise SyncFailedError([str(self.token_error)])
         if self.failures and not self.is_stopped:
             raise SyncFailedError(self.failures)
+
+
+def _fail_if_done(device: DeviceProgress, reason: str | None) -> None:
+    """Have a device whose last page has come, and was not written to its end, count as failed."""
+    if device.turn.phase is Phase.DONE:
+        device.turn.phase, device.turn.failure = Phase.FAILED, reason

@@ -150,7 +150,8 @@ class MonthOfReadings(Page):
     ) -> Part:
         def seen() -> list[Sighting]:
             of_unchanged = [self.records(rows) for _, rows in by_moment([unchanged])]
-            return sightings([*itertools.chain.from_iterable(of_unchanged), *records])
+            all_of_it = [*itertools.chain.from_iterable(of_unchanged), *records]
+            return sightings(sorted(all_of_it, key=itemgetter("timestamp_utc")))
 
         return Part(records, bookmark, seen)
 
