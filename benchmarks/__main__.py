@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import batch, idle, lookback, makespan, many_devices, memory, startup, throughput
+from benchmarks import batch, idle, lookback, makespan, many_devices, memory, startup, streams, throughput
 from benchmarks.children import BenchmarkError
 from benchmarks.v5 import idle as idle_v5
 from benchmarks.v5 import makespan as makespan_v5
@@ -23,6 +23,7 @@ DEFAULT = {
     "startup": startup.measure,
     "makespan": makespan.measure,
     "throughput": throughput.measure,
+    "streams": streams.measure,
     "memory": memory.measure,
     "idle": idle.measure,
     "lookback": lookback.measure,

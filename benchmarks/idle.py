@@ -22,7 +22,8 @@ TO_REACH = 10.0
 def measure(work: Path, *, quick: bool) -> Table:
     """Read a fleet, and measure a second sync."""
     table = Table(
-        "Idle sync", ("fleet", "latency", "wall, start-up included", "to reach", "of it CPU", "rounds of calls")
+        "Idle sync",
+        ("fleet", "latency", "wall, start-up included", "to reach", "of it CPU", "rounds of calls", "records"),
     )
     pages, latency = ([1] * 20, 0.3) if quick else ([1] * 60, 2.0)
     first, second = Messages(), Messages()
@@ -47,5 +48,11 @@ def measure(work: Path, *, quick: bool) -> Table:
         f"≤ {TO_REACH:g} s",
         f"{done.cpu:.2f} s",
         f"last call {spread:.2f} s after the first",
+        told(second),
     )
     return table
+
+
+def told(messages: Messages) -> str:
+    """Return how many records came of each stream."""
+    return ", ".join(f"{count} of {stream}" for stream, count in sorted(messages.records.items()))

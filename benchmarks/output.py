@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Key = tuple[str, int, str, int, str, int]
 KeyV5 = tuple[str, str, int, str, str, int]
+
+READINGS = ("readings", "readings_v5")
+"""Streams of readings; a run has one of them."""
 
 BLOCK = 1 << 20
 
@@ -51,35 +54,35 @@ class RecordV5(msgspec.Struct):
         return msgspec.structs.astuple(self)
 
 
-RecordType = TypeVar("RecordType", Record, RecordV5)
-
-
-class Message(msgspec.Struct, Generic[RecordType]):
-    """The fields of the messages that matter here."""
+class Message(msgspec.Struct):
+    """The fields of the messages that matter here; what a record holds depends on its stream."""
 
     type: str
-    record: RecordType | None = None
+    stream: str = ""
+    record: msgspec.Raw = msgspec.Raw()
     manifest: list[str] = []
     value: dict[str, Any] = {}
 
 
-_DECODE = msgspec.json.Decoder(Message[Record]).decode
+_DECODE = msgspec.json.Decoder(Message).decode
 _DECODE_RECORD = msgspec.json.Decoder(Record).decode
 
 
-class Messages(Generic[RecordType]):
+class Messages:
     """Reads all messages of a run.
 
     Attributes:
-        readings: The keys of all records, as often as they came.
+        readings: The keys of all records of the readings, as often as they came.
+        records: How many records came of each stream, the readings included.
         total_bytes: Of all messages.
         state_bytes: Of the STATE messages among them.
         state: The last STATE.
     """
 
-    def __init__(self, record: type[RecordType] = Record) -> None:  # type: ignore[assignment]
-        self._decode = msgspec.json.Decoder(Message[record]).decode  # type: ignore[valid-type]
+    def __init__(self, record: type[Record | RecordV5] = Record) -> None:
+        self._decode_record = msgspec.json.Decoder(record).decode
         self.readings: Counter[Any] = Counter()
+        self.records: Counter[str] = Counter()
         self.total_bytes = 0
         self.state_bytes = 0
         self.state: dict[str, Any] = {}
@@ -88,9 +91,11 @@ class Messages(Generic[RecordType]):
         """Take note of a whole output."""
         for line in stream:
             self.total_bytes += len(line)
-            message = self._decode(line)
-            if message.record is not None:
-                self.readings[message.record.key] += 1
+            message = _DECODE(line)
+            if message.type == "RECORD":
+                self.records[message.stream] += 1
+                if message.stream in READINGS:
+                    self.readings[self._decode_record(message.record).key] += 1
             elif message.type == "STATE":
                 self.state_bytes += len(line)
                 self.state = message.value
@@ -112,7 +117,7 @@ class Lines:
             self.count += block.count(b"\n")
 
 
-def messages_of(stream: Iterable[bytes]) -> Iterator[Message[Record]]:
+def messages_of(stream: Iterable[bytes]) -> Iterator[Message]:
     """Yield messages, one for each line."""
     return map(_DECODE, stream)
 

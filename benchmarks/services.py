@@ -1,13 +1,13 @@
-"""The two services that the tap reads from here, and the settings that point it there."""
+"""The two services that the tap reads from here, and what points it there: settings, and the streams to be read."""
 
 from __future__ import annotations
 
 import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.children import EMULATOR, serving
+from benchmarks.children import EMULATOR, TAP, run, serving
 from tap_zentra.emulator import fleet
 from tap_zentra.emulator.devices import FIRST_MOMENT
 
@@ -78,6 +78,29 @@ def canned(log: Path, *, pages: int, page_size: int, error_rate: float | None = 
             "user_call_limit": NO_LIMIT,
             "device_call_limit": NO_LIMIT,
         }
+
+
+def selecting(work: Path, *streams: str, api_version: str = "v4") -> str:
+    """Return the option that has the tap read these streams and no others.
+
+    Args:
+        work: Where its catalog may lie.
+        streams: Their names.
+        api_version: Whose they are.
+    """
+    found: list[dict[str, Any]] = []
+    run(
+        TAP,
+        "--config=ENV",
+        "--discover",
+        settings={"api_version": api_version},
+        read=lambda stdout: found.extend(json.load(stdout)["streams"]),
+    )
+    # What a catalog does not name is not selected.
+    chosen = [stream for stream in found if stream["tap_stream_id"] in streams]
+    catalog = work / f"{'-'.join((api_version, *streams))}.json"
+    catalog.write_text(json.dumps({"streams": chosen}))
+    return f"--catalog={catalog}"
 
 
 def serial_numbers(count: int) -> list[str]:

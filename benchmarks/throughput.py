@@ -1,4 +1,4 @@
-"""Readings a second, from body to RECORD line, where the call limits do not bind."""
+"""Readings a second, from body to RECORD line, where the call limits do not bind and nothing else is selected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.calls import read_calls
 from benchmarks.canned import readings_in
 from benchmarks.children import TAP, Run, run
 from benchmarks.output import missing_faults, readings_told
-from benchmarks.services import canned, serial_numbers
+from benchmarks.services import canned, selecting, serial_numbers
 from benchmarks.tables import Table, judged
 
 if TYPE_CHECKING:
@@ -39,11 +39,22 @@ class Speed:
     faults: list[str]
 
 
-def tap_speed(log: Path, devices: int, pages: int, page_size: int, *, error_rate: float | None = None) -> Speed:
-    """Let the tap read devices that all have the same pages, with its output to the null device."""
+def tap_speed(
+    log: Path, devices: int, pages: int, page_size: int, *options: str, error_rate: float | None = None
+) -> Speed:
+    """Let the tap read devices that all have the same pages, with its output to the null device.
+
+    Args:
+        log: The call log.
+        devices: How many.
+        pages: Of each.
+        page_size: Records of a page.
+        options: Of the tap.
+        error_rate: Share of the values that are errors; None: the emulator's.
+    """
     device_sns = serial_numbers(devices)
     with canned(log, pages=pages, page_size=page_size, error_rate=error_rate) as settings:
-        done = run(TAP, "--config=ENV", settings={**settings, "device_sns": json.dumps(device_sns)})
+        done = run(TAP, "--config=ENV", *options, settings={**settings, "device_sns": json.dumps(device_sns)})
     expected = dict.fromkeys(device_sns, readings_in(pages, page_size))
     faults = missing_faults(readings_told(done.stderr), expected)
     seconds = done.ended - read_calls(log)[0].time.timestamp()
@@ -58,8 +69,10 @@ def measure(work: Path, *, quick: bool) -> Table:
     )
     devices, pages = (6, 1) if quick else (60, 2)
     count = devices * pages
+    alone = selecting(work, "readings")
     for name, error_rate in (("tap", None), ("tap, bodies without the word NaN", 0.0)):
-        speed = tap_speed(work / f"throughput-{error_rate}.log", devices, pages, PAGE_SIZE, error_rate=error_rate)
+        log = work / f"throughput-{error_rate}.log"
+        speed = tap_speed(log, devices, pages, PAGE_SIZE, alone, error_rate=error_rate)
         table.note(name, speed.faults)
         rate = speed.readings / speed.seconds
         cores = speed.run.cpu / count * QUOTA / 60

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.calls import limit_faults, read_calls
 from benchmarks.children import TAP, run
+from benchmarks.idle import told
 from benchmarks.output import Messages, RecordV5, bookmarks
 from benchmarks.tables import Table, judged
 from benchmarks.v5.services import emulator
@@ -19,7 +20,9 @@ TO_REACH = 5.0
 
 def measure(work: Path, *, quick: bool) -> Table:
     """Read a fleet, and measure a second sync."""
-    table = Table("v5: idle sync", ("fleet", "latency", "calls", "wall, start-up included", "to reach", "of it CPU"))
+    table = Table(
+        "v5: idle sync", ("fleet", "latency", "calls", "wall, start-up included", "to reach", "of it CPU", "records")
+    )
     months, latency = ([1] * 20, 0.3) if quick else ([1] * 60, 2.0)
     first, second = Messages(RecordV5), Messages(RecordV5)
     with emulator(work / "idle-1.log", months, window=60) as settings:
@@ -42,5 +45,6 @@ def measure(work: Path, *, quick: bool) -> Table:
         judged(done.wall, TO_REACH, f"{done.wall:.2f} s"),
         f"≤ {TO_REACH:g} s",
         f"{done.cpu:.2f} s",
+        told(second),
     )
     return table

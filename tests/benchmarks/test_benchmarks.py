@@ -87,11 +87,12 @@ def record(mrid: int, measurement: str = "Water Content") -> dict[str, Any]:
 
 
 def test_messages_are_counted_by_key_and_state_by_its_bytes() -> None:
-    """What came twice is seen to have come twice, and what is missing is told."""
+    """What came twice is seen to have come twice, what is missing is told, and other streams' records are counted."""
     messages = [
         {"type": "SCHEMA", "stream": "readings", "schema": {}},
-        {"type": "RECORD", "record": record(1)},
-        {"type": "RECORD", "record": record(1)},
+        {"type": "RECORD", "stream": "readings", "record": record(1)},
+        {"type": "RECORD", "stream": "readings", "record": record(1)},
+        {"type": "RECORD", "stream": "devices", "record": {"device_sn": "a"}},
         {"type": "STATE", "value": {"bookmarks": {}}},
     ]
     lines = [json.dumps(message).encode() + b"\n" for message in messages]
@@ -101,7 +102,8 @@ def test_messages_are_counted_by_key_and_state_by_its_bytes() -> None:
 
     key = ("a", 1, "2026-01-01T00:00:01+00:00", 1, "Water Content", 0)
     assert read.readings == {key: 2}
-    assert (read.state_bytes, read.total_bytes) == (len(lines[3]), sum(map(len, lines)))
+    assert read.records == {"readings": 2, "devices": 1}
+    assert (read.state_bytes, read.total_bytes) == (len(lines[4]), sum(map(len, lines)))
     assert missing_faults(read.readings, {key: 2}) == []
     assert missing_faults(read.readings, {key: 1, (*key[:-1], 1): 1}) == ["1 readings are missing, 1 are too many"]
 

@@ -66,7 +66,7 @@ def test_messages_of_v5_are_counted_by_key(times: int) -> None:
     names = ("device_sn", "timestamp_utc", "port_number", "sensor_name", "measurement", "sub_sensor_index")
     partition = {"context": {"device_sn": "a"}, "replication_key_value": KEY[1]}
     messages = [
-        *[{"type": "RECORD", "record": dict(zip(names, KEY, strict=True))}] * times,
+        *[{"type": "RECORD", "stream": "readings_v5", "record": dict(zip(names, KEY, strict=True))}] * times,
         {"type": "STATE", "value": {"bookmarks": {"readings_v5": {"partitions": [partition]}}}},
     ]
     read = Messages(RecordV5)
