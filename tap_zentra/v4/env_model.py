@@ -244,8 +244,9 @@ class StationBookmarks:
     """Where the weather stations of one device stand; the readers of them share it.
 
     In the state, `Bookmark.stations` is an object such as `{"ETo 1": {"at": "2026-01-31T22:59:59+00:00", "inputs":
-    [806, 32.25, 2], "overlap": …}}`: the newest day that was written, what it was computed with, and what was read up
-    to it. An entry that this class can't have written counts as none, so that its station is read from its start.
+    ["806.0", "32.25", "2.0"], "overlap": …}}`: the newest day that was written, what it was computed with, and what was
+    read up to it. An entry that this class can't have written counts as none, so that its station is read from its
+    start.
     """
 
     def __init__(self, bookmark: Bookmark | None, stations: Iterable[EnvModel]) -> None:
@@ -302,8 +303,9 @@ def _place(station: EnvModel) -> str:
     return f"{station.model_type} {station.port_number}"
 
 
-def _inputs(station: EnvModel) -> list[float]:
-    return [station.elevation, station.latitude, station.wind_measurement_height]
+def _inputs(station: EnvModel) -> list[str]:
+    # As texts: targets made with Meltano's SDK end with an error at a state that has fractions.
+    return [str(float(number)) for number in (station.elevation, station.latitude, station.wind_measurement_height)]
 
 
 def _moment(text: str) -> int | None:

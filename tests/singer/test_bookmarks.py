@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tap_zentra.singer.bookmarks import Bookmark, Bookmarks, StateError, read_state
+from tap_zentra.singer.bookmarks import Bookmark, Bookmarks, StateError, known_of, read_state
 
 NOW = 2_000_000_000
 """A moment after all others here."""
@@ -149,6 +151,33 @@ def test_what_is_known_of_what_was_read_stands_beside_the_bookmark() -> None:
     again.set("z6-1", Bookmark(6))
 
     assert stream_state["partitions"] == [_partition("z6-1", 6)]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"device_name": "North", "first_mrid": 1},
+        {"coordinates": [46.75, -117.16], "location": "Fußweg"},
+        {"device_name": "North", "coordinates": {"latitude": "46.75", "altitude": [806.5]}},
+    ],
+)
+def test_what_a_device_is_known_to_be_comes_back_and_leaves_no_fraction_in_the_state(known: dict[str, Any]) -> None:
+    """Targets built with Meltano's SDK read fractions as decimals, which they fail to write in a state."""
+    stream_state: dict[str, Any] = {}
+    Bookmarks(stream_state, replication_key="mrid").set("z6-1", Bookmark(5, known=known))
+    fractions: list[str] = []
+    stored = json.loads(json.dumps(stream_state), parse_float=fractions.append)
+    again = Bookmarks(stored, replication_key="mrid")
+    again.set("z6-1", replace(again.get("z6-1") or Bookmark(None), value=6))
+
+    assert fractions == []
+    assert known_of(again.get("z6-1")) == known
+
+
+@pytest.mark.parametrize("known", ["", "North", "[1]", 5, [1]])
+def test_what_is_known_in_another_form_is_nothing(known: object) -> None:
+    """As after an edit."""
+    assert known_of(Bookmark(5, known=known)) == {}
 
 
 @pytest.mark.parametrize("newest", [None, 5, [], {}, {"z6-1": "2026-01-31"}, {"z6-1": None}])

@@ -670,7 +670,7 @@ def test_a_device_stands_where_its_last_station_does() -> None:
         "ETo 1": iso_timestamp(_stamp(4)),
         "ETr 1": iso_timestamp(_stamp(2)),
     }
-    assert second.stations["ETo 1"]["inputs"] == [806, 32.25, 2]
+    assert second.stations["ETo 1"]["inputs"] == ["806.0", "32.25", "2.0"]
     assert set(first.stations) == {"ETo 1"}
 
 
@@ -717,7 +717,10 @@ def test_a_station_with_other_inputs_is_read_from_its_start(field: str) -> None:
     assert (before.value, before.stations) == (None, left.stations)
     assert len(records) == 20
     assert after is not None
-    assert (after.value, after.stations["ETo 1"]["inputs"]) == (_stamp(19), list(asdict(changed).values())[3:])
+    assert (after.value, after.stations["ETo 1"]["inputs"]) == (
+        _stamp(19),
+        [str(float(number)) for number in list(asdict(changed).values())[3:]],
+    )
 
 
 def test_inputs_in_another_form_are_the_same() -> None:
@@ -757,11 +760,11 @@ def test_an_entry_that_is_no_longer_wanted_is_kept() -> None:
         "ETo 1",
         {"ETo 1": None},
         {"ETo 1": []},
-        {"ETo 1": {"inputs": [806, 32.25, 2]}},
-        {"ETo 1": {"at": None, "inputs": [806, 32.25, 2]}},
-        {"ETo 1": {"at": "soon", "inputs": [806, 32.25, 2]}},
+        {"ETo 1": {"inputs": ["806.0", "32.25", "2.0"]}},
+        {"ETo 1": {"at": None, "inputs": ["806.0", "32.25", "2.0"]}},
+        {"ETo 1": {"at": "soon", "inputs": ["806.0", "32.25", "2.0"]}},
         {"ETo 1": {"at": "0001-01-01T00:00:00+14:00"}},
-        {"ETo 1": {"at": 5, "inputs": [806, 32.25, 2]}},
+        {"ETo 1": {"at": 5, "inputs": ["806.0", "32.25", "2.0"]}},
         {"ETo 1": {"at": iso_timestamp(FIRST_DAY)}},
         {"ETo 1": {"at": iso_timestamp(FIRST_DAY), "inputs": {"elevation": 806}}},
     ],
@@ -777,7 +780,7 @@ def test_a_state_that_this_tap_can_not_have_written_is_read_from_the_start(odd: 
 @pytest.mark.parametrize("at", ["2026-01-01T06:59:59Z", "2026-01-01T06:59:59", "2026-01-01T07:59:59+01:00"])
 def test_a_moment_may_be_written_in_any_way(at: str) -> None:
     """By hand, or by another version."""
-    bookmark = Bookmark(None, stations={"ETo 1": {"at": at, "inputs": [806, 32.25, 2]}})
+    bookmark = Bookmark(None, stations={"ETo 1": {"at": at, "inputs": ["806.0", "32.25", "2.0"]}})
 
     assert StationBookmarks(bookmark, [ETO]).at(ETO) == FIRST_DAY
 
