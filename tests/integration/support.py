@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from tap_zentra.singer.sensors import SENSORS_KEY
+from tap_zentra.v4.env_model import ENV_MODEL_DATA_KEY
 from tap_zentra.v4.readings import READINGS_KEY
 from tap_zentra.v5.readings import READINGS_V5_KEY
 from tests.support import PATIENCE, TAP, by_key, environment, held
@@ -27,7 +30,13 @@ if TYPE_CHECKING:
     from tools.postgres.server import Warehouse
 
 State = dict[str, Any]
-KEYS = {"readings": READINGS_KEY, "readings_v5": READINGS_V5_KEY}
+KEYS = {
+    "readings": READINGS_KEY,
+    "readings_v5": READINGS_V5_KEY,
+    "devices": ("device_sn",),
+    "sensors": SENSORS_KEY,
+    "env_model_data": ENV_MODEL_DATA_KEY,
+}
 
 
 @dataclass(frozen=True)
@@ -157,7 +166,7 @@ class Postgres:
 
     @property
     def table(self) -> sql.Identifier:
-        """The table of the readings."""
+        """The table of the stream."""
         return sql.Identifier(self.schema, self.stream)
 
     @property
@@ -203,8 +212,14 @@ class Postgres:
     def rows(self) -> Rows:
         """Return the table's rows by key; a NUMERIC is the float that the tap sent, its last digit included."""
         rows = self.query("select * from {}")
-        floats = [row | {"value": None if row["value"] is None else float(row["value"])} for row in rows]
+        floats = [
+            {name: float(value) if isinstance(value, Decimal) else value for name, value in row.items()} for row in rows
+        ]
         return by_key(floats, KEYS[self.stream])
+
+    def of(self, stream: str) -> Postgres:
+        """The same with another stream's table."""
+        return replace(self, stream=stream)
 
     def _configure(self, more: Mapping[str, object]) -> None:
         config = {**postgres_config(self.warehouse, self.schema), **more}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,6 +36,23 @@ def test_all_forms_of_serial_numbers_arrive(project: MeltanoProject, text: str) 
     settings = read_settings(_config(project, "tap-zentra", **lists, TAP_ZENTRA_AUTH_TOKEN="x"))
 
     assert settings.device_sns == settings.reread_device_sns == ("z6-1", "z6-2")
+
+
+STATION = {"device_sn": "z6-1", "port_number": 1, "model_type": "ETo", "elevation": 806, "latitude": 32.25}
+
+
+@pytest.mark.parametrize("form", ["JSON in the environment", "a list in meltano.yml"])
+def test_both_forms_of_environment_models_arrive(form: str, project: MeltanoProject) -> None:
+    """From the environment or the project's file through Meltano, the weather stations are the same."""
+    variables = {"TAP_ZENTRA_AUTH_TOKEN": "x", "TAP_ZENTRA_DEVICE_SNS": "z6-1"}
+    if form == "a list in meltano.yml":
+        project.change("tap-zentra", config={"env_models": [STATION]})
+    else:
+        variables["TAP_ZENTRA_ENV_MODELS"] = json.dumps([STATION])
+
+    settings = read_settings(_config(project, "tap-zentra", **variables))
+
+    assert [asdict(station) for station in settings.env_models] == [STATION | {"wind_measurement_height": 2}]
 
 
 def test_every_kind_of_setting_arrives_from_the_environment(project: MeltanoProject) -> None:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.integration.documents import column_types
-from tests.integration.support import KEYS
-from tools.loaders.check import Messages, same_readings
+from tools.loaders.check import STREAMS, Messages, kind_of, same_records
 from tools.loaders.project import loader
 from tools.loaders.runs import two_runs
 
@@ -24,6 +23,14 @@ pytestmark = pytest.mark.warehouse
 
 FAKESNOW = "fakesnow==0.12.1"
 READER = Path(__file__).with_name("snowflake_reader.py")
+TYPES = {
+    "string": "VARCHAR",
+    "integer": "NUMBER(38,0)",
+    "number": "FLOAT",
+    "boolean": "BOOLEAN",
+    "date-time": "TIMESTAMP_NTZ(9)",
+    "object": "VARIANT",
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +39,18 @@ def programs(environments: Environments) -> Path:
     return environments.programs(loader("target-snowflake")["pip_url"], FAKESNOW)
 
 
-@pytest.fixture(scope="module", params=list(KEYS))
-def backfill(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Messages:
-    """The tap's output for a small fleet, of each stream."""
-    return two_runs(tmp_path_factory.mktemp("runs"), request.param)[0]
-
-
 @pytest.fixture(scope="module")
-def loaded(programs: Path, backfill: Messages, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder with what the target has made, `database` and `batches`, and its last words.
+def backfills(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Messages]:
+    """The tap's output for a small fleet, of all streams of each API."""
+    return {api: two_runs(tmp_path_factory.mktemp("runs"), api)[0] for api in STREAMS}
+
+
+def load(programs: Path, messages: Messages, folder: Path) -> str:
+    """Have the target make `database` and `batches` in a folder; return its last words.
 
     fakesnow stands for the service; neither it nor the target is altered. It does not know PUT, so the target
     fails there.
     """
-    folder = tmp_path_factory.mktemp("snowflake")
     for name in ("database", "batches"):
         (folder / name).mkdir()
     config = {
@@ -66,42 +71,63 @@ def loaded(programs: Path, backfill: Messages, tmp_path_factory: pytest.TempPath
     done = subprocess.run(
         (programs / "fakesnow", "-d", folder / "database", programs / "target-snowflake", "--config", "config.json"),
         cwd=folder,
-        input=backfill.text,
+        input=messages.text,
         capture_output=True,
         text=True,
         check=False,
     )
-    return folder, done.stderr
+    return done.stderr
 
 
-def test_the_table_is_what_an_analyst_expects(programs: Path, loaded: tuple[Path, str], backfill: Messages) -> None:
-    """The target connects, makes the schema and the table, with the types of docs/tables.md, and its key."""
-    folder, log = loaded
-    command = (programs / "python", READER, folder / "database", backfill.stream.upper())
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("api", STREAMS)
+def test_the_tables_are_what_an_analyst_expects(
+    api: str, programs: Path, backfills: dict[str, Messages], tmp_path: Path
+) -> None:
+    """The target connects, makes the schema and all tables, with the types of docs/tables.md, and their keys.
+
+    It gets as far as its stage; when this fails, fakesnow can do more, and so can these tests.
+    """
+    messages, streams = backfills[api], STREAMS[api]
+    log = load(programs, messages, tmp_path)
+    reader = (programs / "python", READER, tmp_path / "database")
+    done = subprocess.run((*reader, *map(str.upper, streams)), capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, log + done.stderr
-    found = json.loads(done.stdout)
-    types = {name.lower(): kind.replace("(16777216)", "") for name, kind in found["types"].items()}
-    assert types == column_types("Snowflake", backfill.stream)
-    assert found["key"] == [name.upper() for name in KEYS[backfill.stream]]
+    tables = dict(zip(streams, json.loads(done.stdout), strict=True))
+    types = {stream: _types(table) for stream, table in tables.items()}
+    wanted = {
+        stream: {name: TYPES[kind_of(kind)] for name, kind in messages.columns(stream).items()} for stream in streams
+    }
+    assert types == wanted
+    assert types[streams[0]] == column_types("Snowflake", streams[0])
+    assert {stream: tuple(name.lower() for name in table["key"]) for stream, table in tables.items()} == {
+        stream: messages.key(stream) for stream in streams
+    }
+    assert "syntax error" in log
+    assert any(f"@~/target-snowflake/{stream}-" in log for stream in streams)
 
 
-def test_the_files_to_be_staged_hold_every_reading(loaded: tuple[Path, str], backfill: Messages) -> None:
-    """What the target would copy into the table is what the tap has sent, all values equal."""
-    folder, log = loaded
-    files = [gzip.decompress(path.read_bytes()) for path in sorted((folder / "batches").iterdir())]
+def _types(table: dict[str, Any]) -> dict[str, str]:
+    return {name.lower(): kind.replace("(16777216)", "") for name, kind in table["types"].items()}
+
+
+@pytest.mark.parametrize(
+    ("api", "stream"), [("v4", "readings"), ("v4", "sensors"), ("v5", "readings_v5"), ("v5", "devices")]
+)
+def test_the_files_to_be_staged_hold_every_record(
+    api: str, stream: str, programs: Path, backfills: dict[str, Messages], tmp_path: Path
+) -> None:
+    """What the target would copy into a table is what the tap has sent, all values equal: empty texts, objects too.
+
+    Each stream goes alone, for the first file that can't be staged ends the run.
+    """
+    alone = backfills[api].only([stream])
+    log = load(programs, alone, tmp_path)
+    files = [gzip.decompress(path.read_bytes()) for path in sorted((tmp_path / "batches").iterdir())]
     staged = [json.loads(line) for file in files for line in file.splitlines()]
 
-    assert same_readings(backfill.stream, staged, backfill.records), log
-
-
-def test_the_load_itself_is_where_fakesnow_ends(loaded: tuple[Path, str], backfill: Messages) -> None:
-    """The target gets as far as its stage; when this fails, fakesnow can do more, and so can these tests."""
-    _, log = loaded
-
-    assert "syntax error" in log
-    assert f"@~/target-snowflake/{backfill.stream}-" in log
+    assert len(staged) == len(alone.records(stream)), log
+    assert same_records([alone], stream, staged)
 
 
 ACCOUNT = {
@@ -114,8 +140,11 @@ LIVE_SCHEMA = f"TAP_ZENTRA_TEST_{os.getpid()}"
 
 @pytest.mark.live
 @pytest.mark.skipif("account" not in ACCOUNT, reason="no SNOWFLAKE_ACCOUNT, _USER, _DATABASE, … to load into")
-def test_a_real_account_holds_every_reading_after_two_loads(programs: Path, backfill: Messages, tmp_path: Path) -> None:
-    """Stage, COPY and MERGE: each reading is there once, also when it is sent again; the schema is removed."""
+@pytest.mark.parametrize("api", STREAMS)
+def test_a_real_account_holds_every_record_after_two_loads(
+    api: str, programs: Path, backfills: dict[str, Messages], tmp_path: Path
+) -> None:
+    """Stage, COPY and MERGE: each key is there once, also when it is sent again; the schema is removed."""
     config: dict[str, Any] = ACCOUNT | {"default_target_schema": LIVE_SCHEMA, "add_record_metadata": False}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     query = (
@@ -123,19 +152,22 @@ def test_a_real_account_holds_every_reading_after_two_loads(programs: Path, back
         READER.with_name("snowflake_live.py"),
         tmp_path / "config.json",
         LIVE_SCHEMA,
-        backfill.stream,
     )
+    found: dict[str, list[dict[str, Any]]] = {}
     try:
         for _ in range(2):
             subprocess.run(
                 (programs / "target-snowflake", "--config", "config.json"),
                 cwd=tmp_path,
-                input=backfill.text,
+                input=backfills[api].text,
                 text=True,
                 check=True,
             )
-        found = subprocess.run((*query, "select"), capture_output=True, text=True, check=True).stdout
+        for stream in STREAMS[api]:
+            done = subprocess.run((*query, stream, "select"), capture_output=True, text=True, check=True)
+            found[stream] = json.loads(done.stdout)
     finally:
-        subprocess.run((*query, "drop"), check=True)
+        subprocess.run((*query, "", "drop"), check=True)
 
-    assert same_readings(backfill.stream, json.loads(found), backfill.records)
+    assert [stream for stream, rows in found.items() if not same_records([backfills[api]], stream, rows)] == []
+    assert len(found["devices"]) == len(backfills[api].records("devices"))

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tap_zentra.v4.readings import READINGS
-from tap_zentra.v5.readings import READINGS_V5
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
@@ -19,95 +16,153 @@ if TYPE_CHECKING:
     from tools.loaders.kinds import Destination, Row
 
 
-STREAMS: Mapping[str, Mapping[str, Any]] = {
-    "readings": READINGS["properties"],
-    "readings_v5": READINGS_V5["properties"],
+STREAMS: Mapping[str, Sequence[str]] = {
+    "v4": ("readings", "env_model_data", "devices", "sensors"),
+    "v5": ("readings_v5", "devices", "sensors"),
 }
-"""Of each stream its columns."""
+"""Of each API its streams."""
 
 
 @dataclass(frozen=True)
 class Messages:
-    """The output of one run of the tap, of one stream."""
+    """The output of one run of the tap.
 
-    stream: str
+    Attributes:
+        api: What it has read.
+        text: The messages, one a line.
+    """
+
+    api: str
     text: str
 
-    @property
-    def records(self) -> list[Row]:
-        """The readings that were sent."""
-        messages = map(json.loads, self.text.splitlines())
-        return [message["record"] for message in messages if message["type"] == "RECORD"]
+    def records(self, stream: str) -> list[Row]:
+        """The records of a stream that were sent."""
+        return [message["record"] for message in self._of(stream) if message["type"] == "RECORD"]
+
+    def columns(self, stream: str) -> Mapping[str, Any]:
+        """The JSON schema of each column of a stream."""
+        return dict(self._schema(stream)["schema"]["properties"])
+
+    def key(self, stream: str) -> tuple[str, ...]:
+        """The columns of a stream's key."""
+        return tuple(self._schema(stream)["key_properties"])
+
+    def only(self, streams: Sequence[str]) -> Messages:
+        """The same run, with some of the streams selected."""
+        chosen = [
+            line for line in self.text.splitlines(keepends=True) if json.loads(line).get("stream") in {None, *streams}
+        ]
+        return Messages(self.api, "".join(chosen))
+
+    def _schema(self, stream: str) -> dict[str, Any]:
+        return next(message for message in self._of(stream) if message["type"] == "SCHEMA")
+
+    def _of(self, stream: str) -> list[dict[str, Any]]:
+        return [message for message in map(json.loads, self.text.splitlines()) if message.get("stream") == stream]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How a loader got on.
+    """How a loader got on with a stream.
 
     Attributes:
         name: Of the loader.
         version: Of its package.
+        api: What was read.
         stream: What was loaded.
-        sent: Rows of two runs, a backfill and what was new after it.
+        sent: Records of two runs, a backfill and what was new after it.
+        keys: Different keys that these have.
         found: Rows that are there after them.
-        equal: Whether each row that was sent is found with all its values.
+        equal: Whether what was sent is found with all its values: each record, or of each key the last one.
         again: Rows that are there after the backfill was sent once more.
-        exit_codes: Of the three loads.
-        note: What else one should know.
+        exit_codes: Of the loads.
     """
 
     name: str
     version: str
+    api: str
     stream: str
     sent: int
+    keys: int
     found: int
     equal: bool
     again: int
     exit_codes: tuple[int, ...]
-    note: str
+
+    @property
+    def fails(self) -> bool:
+        """Whether the loader ends with an error."""
+        return any(self.exit_codes)
 
     @property
     def loses(self) -> bool:
         """Whether rows are missing or altered although the loader says that all is well."""
-        return not self.equal
+        return not self.equal and not self.fails
 
     @property
     def repeated(self) -> str:
-        """What rows that come again do."""
-        return "replace the same rows" if self.again <= self.found else "are there twice"
+        """What records of a key that is there already do."""
+        return "replace the same rows" if self.again <= self.keys else "are there twice"
 
 
-def check(destination: Destination, runs: Sequence[Messages], folder: Path) -> Finding:
-    """Load a backfill, what is new after it, and the backfill again.
+def check(destination: Destination, runs: Sequence[Messages], folder: Path) -> list[Finding]:
+    """Load a backfill, what is new after it, and the backfill again; after that, alone, the streams that it fails on.
 
     Args:
         destination: The loader, and a way to read what it has stored.
         runs: Output of the tap: the backfill, and the next run.
         folder: For its configuration and files; empty.
+
+    Returns:
+        What became of each stream.
     """
-    stream = runs[0].stream
+    api = runs[0].api
     (folder / "config.json").write_text(json.dumps(destination.config), encoding="utf-8")
+    streams = [stream for stream in STREAMS[api] if stream not in destination.fails_on]
+    found = _check_together(destination, [messages.only(streams) for messages in runs], streams, folder)
+    for stream in destination.fails_on:
+        found += _check_together(destination, [messages.only([stream]) for messages in runs], [stream], folder)
+    return found
+
+
+def _check_together(
+    destination: Destination, runs: Sequence[Messages], streams: Sequence[str], folder: Path
+) -> list[Finding]:
     codes = [_load(destination, messages, folder) for messages in runs]
-    sent = [record for messages in runs for record in messages.records]
-    found = destination.rows(folder, stream)
+    found = {stream: destination.rows(folder, stream) for stream in streams}
     codes.append(_load(destination, runs[0], folder))
-    return Finding(
-        destination.name,
-        destination.version,
-        stream,
-        sent=len(sent),
-        found=len(found),
-        equal=same_readings(stream, sent, found),
-        again=len(destination.rows(folder, stream)),
-        exit_codes=tuple(codes),
-        note=destination.note,
-    )
+    return [
+        Finding(
+            destination.name,
+            destination.version,
+            runs[0].api,
+            stream,
+            sent=sum(len(messages.records(stream)) for messages in runs),
+            keys=len(_last_of_each_key(runs, stream)),
+            found=len(rows),
+            equal=same_records(runs, stream, rows),
+            again=len(destination.rows(folder, stream)),
+            exit_codes=tuple(codes),
+        )
+        for stream, rows in found.items()
+    ]
 
 
-def same_readings(stream: str, some: Iterable[Mapping[str, Any]], others: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether two sets of rows are the same, whatever types a loader has given the values; doubles count."""
-    columns = STREAMS[stream]
-    return _comparable(columns, some) == _comparable(columns, others)
+def same_records(runs: Sequence[Messages], stream: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether rows are what was sent of a stream, whatever types a loader has given the values.
+
+    Doubles count: rows are all records, or the last one of each key.
+    """
+    columns = runs[0].columns(stream)
+    all_records = [record for messages in runs for record in messages.records(stream)]
+    found = _comparable(columns, rows)
+    return found in (_comparable(columns, all_records), _comparable(columns, _last_of_each_key(runs, stream)))
+
+
+def _last_of_each_key(runs: Sequence[Messages], stream: str) -> list[Row]:
+    key = runs[0].key(stream)
+    last = {tuple(record[name] for name in key): record for messages in runs for record in messages.records(stream)}
+    return list(last.values())
 
 
 def _load(destination: Destination, messages: Messages, folder: Path) -> int:
@@ -133,7 +188,12 @@ def _canonical(column: Mapping[str, Any], value: object) -> object:
     # A CSV file has no other word for null, which a column of the key can't be.
     if value is None or (value == "" and "null" in column["type"]):
         return None
-    return _READERS[column.get("format", column["type"][0])](value)
+    return _READERS[kind_of(column)](value)
+
+
+def kind_of(column: Mapping[str, Any]) -> str:
+    """Return what a column holds, given its JSON schema: `date-time`, or its JSON type."""
+    return str(column.get("format", column["type"][0]))
 
 
 def _moment(value: object) -> datetime:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Rows: TypeAlias = "Callable[[Path, str], list[Row]]"
 DUCKDB = "duckdb>=1.4"
+NO_EMPTY_KEYS = ("sensors",)
+"""Streams that loaders fail on which write an empty text as null: a column of the key can't be null."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Destination:
         program: What is run.
         config: Its settings.
         rows: Reads all rows, given the folder in which it ran, and the stream.
-        note: What its user should know.
+        fails_on: Streams at which it ends with an error, whatever else is loaded with them.
     """
 
     name: str
@@ -45,28 +47,29 @@ class Destination:
     program: Path
     config: dict[str, Any] = field(repr=False)
     rows: Rows = field(repr=False)
-    note: str
+    fails_on: tuple[str, ...] = ()
 
 
-def destinations(environments: Environments, warehouse: Warehouse) -> list[Destination]:
+def destinations(environments: Environments, warehouse: Warehouse, schema: str) -> list[Destination]:
     """All loaders that are checked and can be installed for this Python, installed.
 
     Args:
         environments: Where they are installed.
         warehouse: A PostgreSQL server, running.
+        schema: Which of the server's schemas is loaded into; one loader has one with `_pipelinewise` behind it.
     """
 
-    def make(requirement: str, program: str, config: dict[str, Any], rows: Rows, note: str = "good") -> Destination:
+    def make(requirement: str, program: str, config: dict[str, Any], rows: Rows, *fails_on: str) -> Destination:
         name, _, version = requirement.partition("==")
-        return Destination(name, version, environments.programs(requirement) / program, config, rows, note)
+        return Destination(name, version, environments.programs(requirement) / program, config, rows, fails_on)
 
     duckdb = environments.programs("target-duckdb==0.8.0") / "python"
     checked = [
         make(
             loader("target-postgres")["pip_url"],
             "target-postgres",
-            postgres_config(warehouse, "loaders"),
-            lambda _, stream: _select(warehouse, "loaders", stream),
+            postgres_config(warehouse, schema),
+            lambda _, stream: _select(warehouse, schema, stream),
         ),
         make(
             loader("target-jsonl")["pip_url"],
@@ -80,8 +83,6 @@ def destinations(environments: Environments, warehouse: Warehouse) -> list[Desti
             # A file for each run: it empties a file that is there, whatever its `overwrite_behavior` says.
             {"output_path": ".", "file_naming_scheme": "{stream_name}-{datestamp}-{timestamp}.csv"},
             _csv,
-            "good with a new file for each run (`file_naming_scheme`); otherwise the next run empties the file; "
-            "`extra` is written as Python writes it, not as JSON",
         ),
         make(
             "target-duckdb==0.8.0",
@@ -89,16 +90,24 @@ def destinations(environments: Environments, warehouse: Warehouse) -> list[Desti
             # It may take the first row of a batch for a header; small batches show it with few rows.
             {"filepath": "readings.duckdb", "default_target_schema": "main", "batch_size_rows": 97},
             lambda folder, stream: duckdb_rows(duckdb, folder, f"main.{stream}", "readings.duckdb"),
+            *NO_EMPTY_KEYS,
         ),
     ]
     # It pins a driver that has no wheel for a newer Python.
     if sys.version_info < (3, 12):
-        config = postgres_config(warehouse, "pipelinewise")
+        own_schema = f"{schema}_pipelinewise"
+        config = postgres_config(warehouse, own_schema)
         config = {name: config[name] for name in ("host", "port", "user", "password", "default_target_schema")}
         config["dbname"] = warehouse.environment["PGDATABASE"]
         requirement = "pipelinewise-target-postgres==2.1.2"
         checked.append(
-            make(requirement, "target-postgres", config, lambda _, stream: _select(warehouse, "pipelinewise", stream))
+            make(
+                requirement,
+                "target-postgres",
+                config,
+                lambda _, stream: _select(warehouse, own_schema, stream),
+                *NO_EMPTY_KEYS,
+            )
         )
     return checked
 
@@ -126,7 +135,7 @@ def _csv(folder: Path, stream: str) -> list[Row]:
     for path in sorted(folder.glob(f"{stream}-*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             # It writes an object as Python does, not as JSON.
-            rows += [row | {"extra": ast.literal_eval(row["extra"] or "None")} for row in csv.DictReader(file)]
+            rows += [row | {"extra": ast.literal_eval(row.get("extra") or "None")} for row in csv.DictReader(file)]
     return rows
 
 

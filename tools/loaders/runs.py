@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tap_zentra.emulator import Device, Emulator, fleet
+from tap_zentra.emulator import STANDARD_STATION, Device, Emulator, fleet
 from tools.environment import environment_without
 from tools.loaders.check import Messages
 
@@ -21,35 +21,55 @@ WINDOW = 0.5
 START = datetime(2025, 1, 30, tzinfo=UTC)
 INTERVAL = 14_400
 
-# Some of everything.
+# Some of everything. All of the last one's sensors but the first are taken out, and put back two months later.
 FLEET = (
     *fleet(5, 20, interval=INTERVAL, end=START),
-    Device("z6-00011", records=60, error_rate=0.2, interval=INTERVAL, start=START),
-    Device("z6-00012", records=50, units_changed_at=35, gaps=((20, 30),), tz_offset=34200),
+    Device("z6-00011", records=40, error_rate=0.2, interval=INTERVAL, start=START),
+    Device(
+        "z6-00012", records=50, units_changed_at=35, gaps=((20, 30),), tz_offset=34200, interval=INTERVAL, start=START
+    ),
+    Device(
+        "z6-00013",
+        records=70,
+        interval=2 * 86_400,
+        start=START - timedelta(days=150),
+        refits=((31, STANDARD_STATION[:1]), (61, STANDARD_STATION)),
+    ),
 )
 NEW_RECORDS = 5
+# Their newest day is not over, so that the next run brings it again, with another value.
+ENV_MODELS = [
+    {"device_sn": "z6-00011", "port_number": 1, "model_type": "ETo", "elevation": 806, "latitude": 32.25},
+    {"device_sn": "z6-00012", "port_number": 1, "model_type": "ETr", "elevation": 1.5, "latitude": -33.875},
+]
 
 VARIABLES: Mapping[str, Callable[[Emulator], Mapping[str, str]]] = {
-    "readings": lambda emulator: emulator.environment,
-    "readings_v5": lambda emulator: emulator.environment_v5,
+    # Pages so small that one has the last device without most of its sensors.
+    "v4": lambda emulator: {
+        **emulator.environment,
+        "TAP_ZENTRA_ENV_MODELS": json.dumps(ENV_MODELS),
+        "TAP_ZENTRA_PAGE_SIZE": "30",
+    },
+    # The months after the readings would take a call each.
+    "v5": lambda emulator: {**emulator.environment_v5, "TAP_ZENTRA_END_DATE": "2025-03-01"},
 }
-"""What makes the tap write a stream."""
+"""What makes the tap write all streams of an API."""
 
 
-def two_runs(folder: Path, stream: str = "readings") -> list[Messages]:
+def two_runs(folder: Path, api: str = "v4") -> list[Messages]:
     """Run the tap, let the fleet make records, and run it again from the state of the first run.
 
     Args:
         folder: For the state.
-        stream: What the tap is to write.
+        api: Whose streams the tap is to write.
     """
     with Emulator(FLEET, window=WINDOW, positions=True) as emulator:
-        variables = VARIABLES[stream](emulator)
+        variables = VARIABLES[api](emulator)
         backfill = _run(variables, folder, {})
         emulator.grow(NEW_RECORDS)
         emulator.let_window_pass()
         states = [json.loads(line) for line in backfill.splitlines() if line.startswith('{"type":"STATE"')]
-        return [Messages(stream, text) for text in (backfill, _run(variables, folder, states[-1]["value"]))]
+        return [Messages(api, text) for text in (backfill, _run(variables, folder, states[-1]["value"]))]
 
 
 def _run(variables: Mapping[str, str], folder: Path, state: dict[str, object]) -> str:
