@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,8 +35,9 @@ class Bookmark:
         places: Which place has which `sub_sensor_index`; None: the device has no port with several.
         asked: When the device was last read to its end, in seconds since 1970; None where nobody needs to know.
         stations: Where each of a device's ways stands, where it has several; see `env_model`.
-        known: What stream `devices` tells of the device, and a run without new readings does not hear again; an object,
-            in the state maybe as text, see `known_of`.
+        known: What stream `devices` tells of the device, and a run without new readings does not hear again; an object.
+            Here, as everywhere in the state, no number has a fraction: targets made with Meltano's SDK read it as a
+            decimal, and fail to write that.
     """
 
     value: int | None
@@ -54,11 +54,7 @@ class Bookmark:
 
 def known_of(bookmark: Bookmark | None) -> dict[str, Any]:
     """Return what a bookmark knows for stream `devices`; nothing where it has another form, as after an edit."""
-    known = None if bookmark is None else bookmark.known
-    if isinstance(known, str):
-        with contextlib.suppress(ValueError):
-            known = json.loads(known)
-    return known if isinstance(known, dict) else {}
+    return bookmark.known if bookmark is not None and isinstance(bookmark.known, dict) else {}
 
 
 class StateError(ConfigurationError):
@@ -199,9 +195,6 @@ class Bookmarks:
             partition.pop(name, None)
             if (told := getattr(bookmark, name)) is not None:
                 partition[name] = told
-        if _has_fraction(bookmark.known):
-            # Targets made with Meltano's SDK end with an error at a state that has fractions.
-            partition["known"] = json.dumps(bookmark.known, ensure_ascii=False)
         if newest is not None and not self._of_moments:
             self._newest[self._spelling(device_sn)] = newest
             self._stream_state[NEWEST_READINGS] = self._newest
@@ -210,10 +203,3 @@ class Bookmarks:
         """Return a device's serial number as its partition spells it."""
         partition = self._by_device.get(same_device(device_sn))
         return device_sn if partition is None else str(partition["context"]["device_sn"])
-
-
-def _has_fraction(told: object) -> bool:
-    """Return whether there is a number in a JSON value that is not written as a whole one."""
-    if isinstance(told, dict):
-        return any(map(_has_fraction, told.values()))
-    return any(map(_has_fraction, told)) if isinstance(told, list) else isinstance(told, float)

@@ -81,7 +81,8 @@ READINGS_V5_KEY = ("device_sn", "timestamp_utc", "port_number", "sensor_name", "
 """So many columns that no value can overwrite another: API v5 has no record number."""
 
 KEPT_METADATA = ("device_name", "location", "coordinates")
-"""What the state keeps of a page's metadata; nobody knows how much else the service may come to tell there."""
+"""What the state keeps of a page's metadata, as far as it is text; nobody knows what else the service may come to tell
+there, and how much of it."""
 
 LOOK_AHEAD = 31 * DAY
 """Seconds behind its bookmark up to which a device is read of which the list says that it has nothing new."""
@@ -149,9 +150,11 @@ class MonthOfReadings(Page):
         self, records: list[dict[str, Any]], unchanged: list[Row], bookmark: Callable[[], Bookmark | None]
     ) -> Part:
         def seen() -> list[Sighting]:
+            if not unchanged:
+                return sightings(records)
             of_unchanged = [self.records(rows) for _, rows in by_moment([unchanged])]
-            all_of_it = [*itertools.chain.from_iterable(of_unchanged), *records]
-            return sightings(sorted(all_of_it, key=itemgetter("timestamp_utc")))
+            read = [*records, *itertools.chain.from_iterable(of_unchanged)]
+            return sightings(sorted(read, key=itemgetter("timestamp_utc")))
 
         return Part(records, bookmark, seen)
 
@@ -405,7 +408,7 @@ class ReadingsReader:
     @property
     def _kept_of_known(self) -> dict[str, Any] | None:
         """What the state keeps of the metadata: a run in which the device is not asked tells it all the same."""
-        return {name: self._known[name] for name in KEPT_METADATA if name in self._known} or None
+        return {name: told for name in KEPT_METADATA if isinstance(told := self._known.get(name), str)} or None
 
 
 class ReadingsV5Stream(FleetStream[Account]):
@@ -525,14 +528,19 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
 
 def sightings(records: Sequence[dict[str, Any]]) -> list[Sighting]:
     """Return which channels records are of, given in the order of time."""
-    last = {_CHANNEL(record): record["timestamp_utc"] for record in records}
-    first = {_CHANNEL(record): record["timestamp_utc"] for record in reversed(records)}
+    ends: dict[tuple[int, int, str, str, str | None], list[dict[str, Any]]] = {}
+    for record in records:
+        channel = _CHANNEL(record)
+        if channel in ends:
+            ends[channel][1] = record
+        else:
+            ends[channel] = [record, record]
     return [
         Sighting(
             Channel(port, index, measurement, sensor_name, "", units or ""),
-            (_seconds(first[port, index, measurement, sensor_name, units]), _seconds(timestamp)),
+            (_seconds(first["timestamp_utc"]), _seconds(last["timestamp_utc"])),
         )
-        for (port, index, measurement, sensor_name, units), timestamp in last.items()
+        for (port, index, measurement, sensor_name, units), (first, last) in ends.items()
     ]
 
 

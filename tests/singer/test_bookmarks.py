@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -151,27 +149,6 @@ def test_what_is_known_of_what_was_read_stands_beside_the_bookmark() -> None:
     again.set("z6-1", Bookmark(6))
 
     assert stream_state["partitions"] == [_partition("z6-1", 6)]
-
-
-@pytest.mark.parametrize(
-    "known",
-    [
-        {"device_name": "North", "first_mrid": 1},
-        {"coordinates": [46.75, -117.16], "location": "Fußweg"},
-        {"device_name": "North", "coordinates": {"latitude": "46.75", "altitude": [806.5]}},
-    ],
-)
-def test_what_a_device_is_known_to_be_comes_back_and_leaves_no_fraction_in_the_state(known: dict[str, Any]) -> None:
-    """Targets built with Meltano's SDK read fractions as decimals, which they fail to write in a state."""
-    stream_state: dict[str, Any] = {}
-    Bookmarks(stream_state, replication_key="mrid").set("z6-1", Bookmark(5, known=known))
-    fractions: list[str] = []
-    stored = json.loads(json.dumps(stream_state), parse_float=fractions.append)
-    again = Bookmarks(stored, replication_key="mrid")
-    again.set("z6-1", replace(again.get("z6-1") or Bookmark(None), value=6))
-
-    assert fractions == []
-    assert known_of(again.get("z6-1")) == known
 
 
 @pytest.mark.parametrize("known", ["", "North", "[1]", 5, [1]])

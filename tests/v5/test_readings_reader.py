@@ -699,3 +699,16 @@ def test_all_that_comes_within_the_look_back_arrives(
 
         found = {moment: table.get(iso_timestamp(moment)) for moment in service.values if moment not in missed}
         assert found == {moment: value for moment, value in service.values.items() if moment not in missed}
+
+
+@pytest.mark.parametrize("coordinates", [[46.75, -117.16], {"latitude": 46.75}, None])
+def test_the_state_keeps_of_the_metadata_what_is_text(coordinates: object) -> None:
+    """Targets made with Meltano's SDK fail at a state with fractions; the page tells it all the same."""
+    body = a_page(a_row(timestamp=900))
+    body["metadata"] |= {"location": "Farm", "coordinates": coordinates, "altitude": 806.5}
+    page = _take(_reader(), as_sent(body))
+
+    assert page.bookmark is not None
+    assert page.bookmark.known == {"device_name": "North Device", "location": "Farm"}
+    assert page.known is not None
+    assert page.known.get("coordinates") == coordinates
