@@ -83,8 +83,11 @@ class Run:
     @property
     def failures(self) -> list[str]:
         """What has not been read to its end in any stream, and why: one line each."""
-        of_followers = [stream.map_error for stream in self._following if stream.map_error is not None]
-        return [failure for stream in self._calling for failure in stream.failures] + of_followers
+        return [failure for stream in self._calling for failure in stream.failures] + self._failures_of_followers
+
+    @property
+    def _failures_of_followers(self) -> list[str]:
+        return [stream.map_error for stream in self._following if stream.map_error is not None]
 
     @property
     def failed_entirely(self) -> bool:
@@ -307,8 +310,11 @@ class Run:
         """Let `--test` fail here, for the SDK ends it without asking anybody what became of the devices."""
         if self.token_error is not None:
             raise SyncFailedError([str(self.token_error)])
-        if self.failures and not self.is_stopped:
-            raise SyncFailedError(self.failures)
+        # One record is enough, however much of its device is left.
+        unread = [stream for stream in self._calling if not stream.written]
+        failures = [failure for stream in unread for failure in stream.failures] + self._failures_of_followers
+        if failures and not self.is_stopped:
+            raise SyncFailedError(failures)
 
 
 def _fail_if_done(device: DeviceProgress, reason: str | None) -> None:
