@@ -426,12 +426,12 @@ def test_many_days_are_written_in_parts() -> None:
 
 
 def test_a_page_says_nothing_of_gaps_and_silence() -> None:
-    """They are the readings' business; what is noted of the device has room for that."""
+    """They are the readings' business; the newest day is noted all the same."""
     progress = DeviceProgress(Turn("z6-1"), newest=_stamp(0))
     progress.note(_reader().take(_values([0.1, 0.2])))
     progress.note(_reader().take(NO_RECORDS))
 
-    assert (progress.pages, progress.newest, progress.gaps) == (2, _stamp(0), [])
+    assert (progress.pages, progress.newest, progress.gaps) == (2, _stamp(1), [])
     assert progress.positions == (_stamp(0), _stamp(1))
 
 
