@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ import yaml
 
 from tap_zentra.emulator import Device, Emulator
 from tests.integration.documents import example
-from tests.integration.support import Postgres, stored
+from tests.integration.support import KEYS, Postgres, stored
 from tests.support import bookmarks
+from tools.loaders.check import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,25 +121,60 @@ def test_a_selection_and_stream_maps_shape_what_is_loaded(project: MeltanoProjec
     assert not {"local_datetime", "value"} & {column for row in found for column in row}
 
 
+def test_devices_alone_take_one_call_each(project: MeltanoProject, emulator: Emulator, postgres: Postgres) -> None:
+    """With `select: [devices.*]` no reading is loaded, and none that a later run with all streams would miss."""
+    schema = {"TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema}
+    project.change("tap-zentra", select=["devices.*"])
+    _succeeds(project.sync(emulator, "run", "tap-zentra", "target-postgres", **schema))
+    devices = postgres.of("devices").rows().values()
+
+    assert {row["device_sn"]: row["last_mrid"] for row in devices} == {"z6-00001": 20, "z6-00002": 5}
+    assert [(postgres.of(stream).types, postgres.of(stream).count()) for stream in ("readings", "sensors")] == [
+        ({}, 0)
+    ] * 2
+    assert Counter(call.device_sn for call in emulator.calls) == {"z6-00001": 1, "z6-00002": 1}
+
+    project.change("tap-zentra", select=["*.*"])
+    _succeeds(project.sync(emulator, "run", "tap-zentra", "target-postgres", **schema))
+
+    assert postgres.rows() == stored(emulator)
+
+
+def test_meltano_lists_what_can_be_selected(project: MeltanoProject, emulator: Emulator) -> None:
+    """All streams and their columns are in `meltano select --list`, and those of the key can't be left out."""
+    project.change("tap-zentra", select=["devices.outcome", "sensors.*", "!sensors.depth"])
+
+    outcome = project.sync(emulator, "select", "tap-zentra", "--list", "--all")
+
+    _succeeds(outcome)
+    found = re.findall(r"\[(\w+) *\] (\w+)\.(\w+)", outcome.stdout)
+    assert {stream for _, stream, _ in found} == {"readings", "env_model_data", "devices", "sensors"}
+    assert {("automatic", "devices", "device_sn"), ("selected", "devices", "outcome")} <= set(found)
+    assert {("excluded", "sensors", "depth"), ("excluded", "devices", "error")} <= set(found)
+
+
 def test_texts_can_be_given_a_length(project: MeltanoProject, emulator: Emulator) -> None:
     """The example of docs/loaders.md, for targets that want no text of any length in a key: all else stays."""
-    before = _schema(project, emulator)
+    before = _schemas(project, emulator)
     lengths = yaml.safe_load(example("lengths", "docs/loaders.md"))
     project.change("tap-zentra", **lengths)
 
-    after = _schema(project, emulator)
+    after = _schemas(project, emulator)
 
-    assert lengths["schema"]["readings"].keys() == {"device_sn", "measurement"}
-    assert after == {**before, **lengths["schema"]["readings"]}
+    assert {stream: set(columns) for stream, columns in lengths["schema"].items()} == {
+        stream: {name for name in KEYS[stream] if kind_of(columns[name]) == "string"}
+        for stream, columns in before.items()
+    }
+    assert after == {stream: {**columns, **lengths["schema"][stream]} for stream, columns in before.items()}
 
 
-def _schema(project: MeltanoProject, emulator: Emulator) -> dict[str, Any]:
-    """Return the columns of the SCHEMA that targets get."""
-    outcome = project.sync(emulator, "invoke", "tap-zentra")
+def _schemas(project: MeltanoProject, emulator: Emulator) -> dict[str, dict[str, Any]]:
+    """Return the columns of each SCHEMA that targets get."""
+    station = {"device_sn": "z6-00001", "port_number": 1, "model_type": "ETo", "elevation": 806, "latitude": 32.25}
+    outcome = project.sync(emulator, "invoke", "tap-zentra", TAP_ZENTRA_ENV_MODELS=json.dumps([station]))
     _succeeds(outcome)
-    messages = (json.loads(line) for line in outcome.stdout.splitlines() if line.startswith("{"))
-    columns: dict[str, Any] = next(m["schema"]["properties"] for m in messages if m["type"] == "SCHEMA")
-    return columns
+    messages = [json.loads(line) for line in outcome.stdout.splitlines() if line.startswith("{")]
+    return {m["stream"]: m["schema"]["properties"] for m in messages if m["type"] == "SCHEMA"}
 
 
 def test_metadata_make_a_run_read_everything_each_time(project: MeltanoProject, emulator: Emulator) -> None:

@@ -77,5 +77,7 @@ def test_two_accounts_are_loaded_side_by_side(
     assert both_have_called
     assert done.exit_code == 0, done.log
     assert postgres.rows() == stored(north) | stored(south)
+    assert {key[0] for key in postgres.of("devices").rows()} == {*north.device_sns, *south.device_sns}
+    assert {key[0] for key in postgres.of("sensors").rows()} == {*north.device_sns, *south.device_sns}
     assert sum(call.records for call in north.calls) == 130
     assert north.token not in done.log

@@ -14,7 +14,7 @@ import yaml
 from tap_zentra.emulator import PROFILE_STATION, Device, Emulator, Fault, Request, Response
 from tap_zentra.v5.readings import READINGS_V5_KEY
 from tests.integration.documents import column_types, example
-from tests.integration.support import Postgres, stored, stored_v5
+from tests.integration.support import KEYS, Postgres, stored, stored_v5
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,7 +194,25 @@ def test_an_account_that_is_moved_goes_on_in_a_table_of_its_own(
 
     assert table.rows() == since
     assert len(postgres.rows()) == len(stored(moved)) - sum(3 * len(device.series) for device in FLEET[:2])
-    assert state["singer_state"]["bookmarks"].keys() == {"readings", "readings_v5"}
+    bookmarks = state["singer_state"]["bookmarks"]
+    assert {stream for stream, of_stream in bookmarks.items() if of_stream} == {"readings", "readings_v5"}
+
+
+def test_the_devices_and_sensors_of_an_account_that_is_moved_stay_in_their_tables(
+    moved: Emulator, postgres: Postgres
+) -> None:
+    """Each device has one row, with what only the new service tells; channels of both services are side by side."""
+    devices = postgres.of("devices").rows()
+    channels = {
+        tuple((one | {"device_sn": device_sn})[name] for name in KEYS["sensors"])
+        for device_sn in moved.device_sns
+        for one in (*moved.channels(device_sn), *moved.channels_v5(device_sn))
+    }
+
+    assert {row["device_sn"]: row["organization_id"] for row in devices.values()} == {
+        entry["device_id"]: entry["organization_id"] for entry in moved.devices_v5()
+    }
+    assert postgres.of("sensors").rows().keys() == channels
 
 
 def _run_documented(table: Postgres, name: str) -> list[dict[str, Any]]:

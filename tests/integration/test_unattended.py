@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections import Counter
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.warehouse
 
 INSTALL = "Install the tap and the target"
+STATION = {"device_sn": "z6-00001", "port_number": 1, "model_type": "ETo", "elevation": 806, "latitude": 32.25}
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,14 @@ def test_a_runner_that_forgets_everything_reads_only_what_is_new(
     """
     state = f"file://{tmp_path}/state"
     first = copy_repository(tmp_path / "first")
-    job = Job({**secrets, "MELTANO_STATE_BACKEND_URI": state}, _variables(emulator, postgres))
+    variables = {**_variables(emulator, postgres), "TAP_ZENTRA_ENV_MODELS": json.dumps([STATION])}
+    job = Job({**secrets, "MELTANO_STATE_BACKEND_URI": state}, variables)
     sync, summary = job.run(MeltanoProject(first, {}), install=True)
     assert sync.exit_code == 0, sync.log
-    assert "### readings: 2 devices current, 0 failed" in summary
+    assert "### readings: 2 current, 0 failed" in summary
     assert re.search(r"^\| z6-00001 \| current \(silent\) \| \d+ \| \d+\.\d h ago \| 1 \|$", summary, re.MULTILINE)
+    assert "### env_model_data: 1 current, 0 failed" in summary
+    assert re.search(r"^\| z6-00001 ETo, port 1 \| current \| 2 \|", summary, re.MULTILINE)
     shutil.rmtree(first)
 
     before = _sent(emulator)
@@ -138,6 +143,8 @@ def test_a_runner_that_forgets_everything_reads_only_what_is_new(
     assert "z6-99999 failed" in summary.partition("### Failures")[2]
     assert _sent(emulator) - before == 3
     assert postgres.rows() == stored(emulator)
+    outcomes = {row["device_sn"]: row["outcome"] for row in postgres.of("devices").rows().values()}
+    assert outcomes == {"z6-00001": "current", "z6-00002": "current", "z6-99999": "failed"}
     assert emulator.token not in sync.log + summary
 
 
@@ -157,7 +164,7 @@ def test_a_runner_reads_an_account_of_the_new_service(
 
     assert sync.exit_code == 0, sync.log
     assert replace(postgres, stream="readings_v5").rows() == stored_v5(emulator)
-    assert "### readings_v5: 2 devices current, 0 failed" in summary
+    assert "### readings_v5: 2 current, 0 failed" in summary
     assert "| z6-00001 | current (silent) | 500 |" in summary
 
 
