@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks.calls import read_calls
 from benchmarks.children import TAP, run
 from benchmarks.output import Messages
-from benchmarks.services import NO_LIMIT, emulator
+from benchmarks.services import NO_LIMIT, emulator, selecting
 from benchmarks.tables import Table
 
 if TYPE_CHECKING:
@@ -23,30 +23,32 @@ def measure(work: Path, *, quick: bool) -> Table:
     count = 20 if quick else 1000
     table = Table(
         f"Idle sync of {count} devices, without and with look-back",
-        ("mrid_lookback", "calls", "wall", "CPU", "records emitted", "state", "bytes of it for each device"),
+        ("mrid_lookback", "streams", "calls", "wall", "CPU", "records emitted", "state", "bytes of it for each device"),
     )
+    alone = ("readings", [selecting(work, "readings")])
     limits = (f"--user-limit={NO_LIMIT}", f"--device-limit={NO_LIMIT}")
     log = work / "calls.log"
     with emulator(log, [1] * count, *limits, page_size=LOOKBACK, window=1) as settings:
         settings |= {"user_call_limit": NO_LIMIT, "device_call_limit": NO_LIMIT, "page_size": 2000}
-        for lookback in (0, LOOKBACK):
+        for lookback, (streams, selected) in ((0, alone), (LOOKBACK, alone), (LOOKBACK, ("all", []))):
             chosen = {**settings, "mrid_lookback": lookback}
             first, second = Messages(), Messages()
-            run(TAP, "--config=ENV", settings=chosen, read=first.read)
+            run(TAP, "--config=ENV", *selected, settings=chosen, read=first.read)
             state = work / "state.json"
             state.write_text(json.dumps(first.state))
             before = len(read_calls(log))
-            done = run(TAP, "--config=ENV", f"--state={state}", settings=chosen, read=second.read)
+            done = run(TAP, "--config=ENV", *selected, f"--state={state}", settings=chosen, read=second.read)
             if second.readings or second.state != first.state:
                 table.faults.append(f"look-back of {lookback}: readings that were read before, or another state")
             size = state.stat().st_size
             calls = len(read_calls(log)) - before
             table.add(
                 str(lookback),
+                streams,
                 str(calls),
                 f"{done.wall:.2f} s",
                 f"{done.cpu:.2f} s",
-                str(len(second.readings)),
+                str(second.records.total()),
                 f"{size / 1000:,.0f} kB",
                 f"{size / count:.0f}",
             )
