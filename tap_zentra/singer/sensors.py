@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from tap_zentra.singer import columns
-from tap_zentra.singer.moments import DAY, iso_timestamp
+from tap_zentra.singer.moments import iso_timestamp
 from tap_zentra.singer.stream import FollowingStream
 
 if sys.version_info >= (3, 12):
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 HOUR = 3600
 """Seconds after which a channel that is not seen any more, while others are, has come to its end."""
-
-RECORDS_OF_AN_HOUR = 60
-"""Records that a device makes in that time at most."""
 
 _COLUMNS = (
     columns.DEVICE_SN,
@@ -110,8 +107,7 @@ class SensorsStream(FollowingStream):
     """Channels of the sensors that were seen in the run: swapped probes and changed units show as records.
 
     A channel is told of at the end of its device, or where it ends before that: then no state can say that a reading
-    has been passed over whose channel nobody was told of. One that comes back later is told of once more. Where the
-    look-back is shorter than what is kept back, nothing is kept back: a run that goes on from a state would not see it.
+    has been passed over whose channel nobody was told of. One that comes back later is told of once more.
     """
 
     name = "sensors"
@@ -142,18 +138,10 @@ class SensorsStream(FollowingStream):
             else:
                 seen.add(sighting)
             latest = max(latest, sighting.moments[1] if sighting.moments else 0)
-        kept_back = HOUR if self._is_hour_read_again else -1
         for channel, seen in channels.items():
-            if not seen.is_told and seen.moments is not None and seen.moments[1] < latest - kept_back:
+            if not seen.is_told and seen.moments is not None and seen.moments[1] < latest - HOUR:
                 seen.is_told = True
                 yield self._record(device_sn, channel, seen)
-
-    @property
-    def _is_hour_read_again(self) -> bool:
-        """Whether the next run reads again what was read in the hour before a bookmark."""
-        if self._has_mrids:
-            return bool(self.config["mrid_lookback"] >= RECORDS_OF_AN_HOUR)
-        return bool(self.config["lookback_days"] * DAY >= HOUR)
 
     @override
     def end(self, device: DeviceProgress) -> Iterator[dict[str, Any]]:
