@@ -301,6 +301,22 @@ def test_a_state_of_0_1_0_goes_on_with_all_streams(emulate: Emulate) -> None:
     assert bookmarks(run.state) == dict.fromkeys(emulator.device_sns, RECORDS)
 
 
+def test_a_device_that_is_read_again_comes_again_in_all_streams(emulate: Emulate) -> None:
+    """Its readings and days from their start, its channels with their first reading; nothing of another device."""
+    emulator = emulate(*small_fleet(2))
+    entries = stations(emulator.device_sns)
+    first = sync(emulator, env_models=entries)
+
+    again = sync(emulator, env_models=entries, state=first.state, reread_device_sns=["z6-00002"])
+
+    assert again.all_rows == held(emulator, "z6-00002")
+    assert days_of(again.records_of("env_model_data")) == days_held(emulator, stations(["z6-00002"]))
+    told = channels_of(again.records_of("sensors"))
+    of_device = {key: channel for key, channel in told.items() if key[0] == "z6-00002"}
+    assert of_device == channels_held(emulator, "z6-00002")
+    assert bookmarks(again.state) == bookmarks(first.state)
+
+
 def test_all_failures_are_named_at_the_end(emulate: Emulate) -> None:
     """Of maps, devices and stations together, in one place, a line each; the rest is whole."""
     emulator = emulate(*small_fleet(3))

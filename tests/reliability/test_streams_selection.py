@@ -314,6 +314,19 @@ def test_stream_maps_rename_filter_and_add(emulate: Emulate) -> None:
     assert len(list(days_claimed(run.state))) == len(entries)
 
 
+@pytest.mark.parametrize("removed", ["env_model_data", "devices", "sensors"])
+def test_a_stream_that_a_map_removes_takes_nothing_with_it(removed: str, emulate: Emulate) -> None:
+    """Neither a SCHEMA nor a record of it is written; the others are whole."""
+    emulator = emulate(Device("z6-00001", records=RECORDS, sensors=SMALL))
+    entries = stations(emulator.device_sns)
+
+    run = sync(emulator, env_models=entries, stream_maps={removed: None})
+
+    assert run.exit_code == 0, run.stderr
+    assert streams_of(run, "SCHEMA") == streams_of(run, "RECORD") == set(V4_STREAMS) - {removed}
+    assert run.all_rows == held(emulator)
+
+
 def test_flattened_records_of_all_streams_fit_their_schemas(emulate: Emulate) -> None:
     """Nothing of them is lost; `extra` of v5's devices is an object, others have none."""
     emulator = emulate(*small_fleet(2), odd_fields=True)
