@@ -187,7 +187,11 @@ def moved(project: MeltanoProject, emulate: Emulate, postgres: Postgres) -> Emul
 def test_an_account_that_is_moved_goes_on_in_a_table_of_its_own(
     project: MeltanoProject, moved: Emulator, postgres: Postgres, table: Postgres
 ) -> None:
-    """The old table and its bookmarks stay as they are; the new one has all devices of the key, from start_date on."""
+    """The old table and its bookmarks stay as they are; the new one has all devices of the key, from start_date on.
+
+    Devices and sensors stay in their tables: each device has one row, with what only the new service tells, and the
+    channels of both services stand side by side.
+    """
     since = {key: row for key, row in stored_v5(moved).items() if row["timestamp_utc"] >= datetime(2025, 11, 10)}  # noqa: DTZ001 - as in the column
 
     state = json.loads(project.meltano("state", "get", "prod:tap-zentra-to-target-postgres").stdout)
@@ -196,12 +200,10 @@ def test_an_account_that_is_moved_goes_on_in_a_table_of_its_own(
     assert len(postgres.rows()) == len(stored(moved)) - sum(3 * len(device.series) for device in FLEET[:2])
     bookmarks = state["singer_state"]["bookmarks"]
     assert {stream for stream, of_stream in bookmarks.items() if of_stream} == {"readings", "readings_v5"}
+    _require_devices_and_sensors_of_both(moved, postgres)
 
 
-def test_the_devices_and_sensors_of_an_account_that_is_moved_stay_in_their_tables(
-    moved: Emulator, postgres: Postgres
-) -> None:
-    """Each device has one row, with what only the new service tells; channels of both services are side by side."""
+def _require_devices_and_sensors_of_both(moved: Emulator, postgres: Postgres) -> None:
     devices = postgres.of("devices").rows()
     channels = {
         tuple((one | {"device_sn": device_sn})[name] for name in KEYS["sensors"])
