@@ -85,6 +85,7 @@ class Postgres:
         target: The program.
         folder: For configuration and logs.
         stream: Whose table is looked at.
+        tap: The program that is read; another version's, perhaps.
     """
 
     warehouse: Warehouse
@@ -92,6 +93,7 @@ class Postgres:
     target: Path
     folder: Path
     stream: str = "readings"
+    tap: Path = TAP
 
     @contextmanager
     def loading(
@@ -103,7 +105,7 @@ class Postgres:
         self._configure({} if batch_size is None else {"batch_size_rows": batch_size})
         with self._file("tap.log") as tap_log, self._file("target.log") as target_log, self._file("states") as states:
             tap = subprocess.Popen(
-                (TAP, "--config", "ENV", "--state", "state.json"),
+                (self.tap, "--config", "ENV", "--state", "state.json"),
                 cwd=self.folder,
                 env=environment(emulator, **settings),
                 stdout=subprocess.PIPE,
