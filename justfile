@@ -2,7 +2,7 @@
 
 set positional-arguments := true
 
-# `uv run` names itself; without it, the README's first command has installed one here.
+# `uv run` names itself; without it, the README's demo has installed one here.
 uv := env("UV", justfile_directory() / ".uv/bin/uv")
 run := quote(uv) + " run --quiet --all-extras"
 

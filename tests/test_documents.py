@@ -1,16 +1,19 @@
-"""The README and meltano.yml say what the code says."""
+"""The documents and meltano.yml say what the code says."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from tap_zentra.emulator import fleet
 from tap_zentra.settings import BELONGS_TO_CLASSIC, SCHEMA, read_settings
 from tap_zentra.singer.sensors import SENSORS, SENSORS_BY_MRID, SENSORS_KEY
 from tap_zentra.tap import BATCH_FORMATS
@@ -19,7 +22,14 @@ from tap_zentra.v4.env_model import ENV_MODEL_DATA, ENV_MODEL_DATA_KEY
 from tap_zentra.v4.readings import READINGS, READINGS_KEY
 from tap_zentra.v5.devices import DEVICES_V5
 from tap_zentra.v5.readings import READINGS_V5, READINGS_V5_KEY
+from tests.in_process import sync
 from tests.integration.documents import example
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_zentra.emulator import Emulator
+    from tests.support import Tap
 
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -115,12 +125,92 @@ def test_the_readme_names_the_settings_that_v5_does_not_have() -> None:
     assert tuple(re.findall(r"`(\w+)`", named)) == BELONGS_TO_CLASSIC
 
 
-def test_links_within_the_documents_lead_somewhere() -> None:
-    """A section that is linked to exists, in the README or beside it."""
-    for target, anchor in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", README):
-        text = (PROJECT / target).read_text(encoding="utf-8") if target else README
-        titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-        assert anchor in {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+PACKAGE = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SOURCE = f"{PACKAGE['urls']['Source']}/blob/main/"
+DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("benchmarks/*.md")]
+
+
+def links_of(text: str) -> list[str]:
+    """Return where a document's links lead, those included that are defined at its end."""
+    return [
+        inline or defined for inline, defined in re.findall(r"\]\(([^)\s]+)\)|^\[[\w-]+\]: (\S+)$", text, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links_within_the_documents_lead_somewhere(document: Path) -> None:
+    """A file that is linked to exists, and so does its section."""
+    own = document.read_text(encoding="utf-8")
+    for link in links_of(own):
+        target, _, anchor = link.partition("#")
+        if target.startswith(SOURCE):
+            path = PROJECT / target.removeprefix(SOURCE)
+        elif "://" in target:
+            continue
+        else:
+            path = document.parent / target if target else document
+        assert path.exists(), link
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}, link
+
+
+def test_the_readme_s_links_work_on_the_package_index() -> None:
+    """It shows the README without the repository, so a relative path would lead nowhere there."""
+    assert [link for link in links_of(README) if not link.startswith(("https://", "#"))] == []
+    used = {name for _, name in re.findall(r"\[([^]]+)\]\[([\w-]+)\]", README)}
+    assert used == set(re.findall(r"^\[([\w-]+)\]: ", README, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_no_document_installs_the_tap_from_the_package_index(document: Path) -> None:
+    """It is not there yet: whoever installed it by its name alone would get nothing, or something else."""
+    text = document.read_text(encoding="utf-8")
+
+    assert re.findall(r"\binstall\b[^\n]*?['\" ]tap-zentra(?:\[\w+\])?['\"`]?(?!\S| @)[^\n]*", text) == []
+
+
+def output(name: str) -> list[str]:
+    """Return the lines that the README shows of a run."""
+    found = re.search(rf"<!-- output: {name} -->\n```text\n(.*?)\n```", README, re.DOTALL)
+    assert found is not None
+    return found[1].splitlines()
+
+
+def _shape(line: str) -> str:
+    """Return a line of a log as it is at any time: without its beginning, its numbers and its alignment."""
+    return re.sub(r"\d+", "0", " ".join(line.rpartition(" | ")[2].split()))
+
+
+def test_the_readme_shows_what_a_run_says(emulate: Callable[..., Emulator], tap: Tap) -> None:
+    """The table on its first screen is that of a real run, but for the time."""
+    run = tap.sync(emulate(*fleet(3, [480, 2000, 96], end=datetime.now(UTC))))
+
+    shown = [_shape(line) for line in output("summary")]
+    said = [_shape(line) for line in run.stderr.splitlines()]
+    assert said[said.index(shown[0]) :][: len(shown)] == shown
+
+
+def test_the_readme_shows_readings_as_they_arrive(emulate: Callable[..., Emulator]) -> None:
+    """The rows on its first screen are those of a real run."""
+    run = sync(emulate(*fleet(1, 480, end=datetime(2026, 6, 1, 12, tzinfo=UTC))))
+
+    header, _, *rows = ([cell.strip() for cell in line.split("|")] for line in output("rows"))
+    as_shown = [
+        record | {"timestamp_utc": f"{datetime.fromisoformat(record['timestamp_utc']):%Y-%m-%d %H:%M:%S}"}
+        for record in run.records
+    ]
+    arrived = [[str(record[column]) for column in header] for record in as_shown]
+    assert rows
+    assert [row for row in rows if row not in arrived] == []
+
+
+def test_the_changelog_begins_with_the_version_of_the_package() -> None:
+    """Whoever gets a version finds out what it changes."""
+    newest = re.search(r"^## (\S+)", (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert newest is not None
+    assert newest[1] == PACKAGE["version"]
 
 
 def meltano_settings() -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The README's first command, in a copy of the repository."""
+"""The demo, which the README begins with, in a copy of the repository."""
 
 from __future__ import annotations
 
