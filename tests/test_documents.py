@@ -137,7 +137,7 @@ def links_of(text: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(PROJECT)))
 def test_links_within_the_documents_lead_somewhere(document: Path) -> None:
     """A file that is linked to exists, and so does its section."""
     own = document.read_text(encoding="utf-8")
@@ -162,7 +162,7 @@ def test_the_readme_s_links_work_on_the_package_index() -> None:
     assert used == set(re.findall(r"^\[([\w-]+)\]: ", README, re.MULTILINE))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(PROJECT)))
 def test_no_document_installs_the_tap_from_the_package_index(document: Path) -> None:
     """It is not there yet: whoever installed it by its name alone would get nothing, or something else."""
     text = document.read_text(encoding="utf-8")
