@@ -48,6 +48,10 @@ mutants *arguments:
 loaders:
     {{ run }} --group test python -m tools.loaders
 
+# Write what Meltano reads of the tap, after a change of its settings
+plugin:
+    {{ run }} --group test python -m tools.plugin
+
 # Build the wheel into a folder, install it alone, and ask it what it is
 wheel folder="dist":
     rm -f {{ folder }}/*.whl

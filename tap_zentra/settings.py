@@ -216,7 +216,7 @@ SCHEMA = th.PropertiesList(
     ),
     th.Property("user_agent", th.StringType, description="User-Agent header; by default `tap-zentra/<version>`."),
 ).to_dict()
-"""JSON schema of the settings: the one place from which `--about`, the README and `meltano.yml` are checked."""
+"""JSON schema of the settings: the one place that `--about`, the README and the plugin definition follow."""
 
 BELONGS_TO_V5 = ("organization_id", "units", "device_call_burst", "lookback_days")
 BELONGS_TO_CLASSIC = (

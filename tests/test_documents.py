@@ -1,7 +1,8 @@
-"""The documents and meltano.yml say what the code says."""
+"""The documents, and what Meltano knows of the tap, say what the code says."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from tap_zentra.v5.devices import DEVICES_V5
 from tap_zentra.v5.readings import READINGS_V5, READINGS_V5_KEY
 from tests.in_process import sync
 from tests.integration.documents import example
+from tools.plugin import LOCK_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -214,21 +216,33 @@ def test_the_changelog_begins_with_the_version_of_the_package() -> None:
 
 
 def meltano_settings() -> dict[str, dict[str, Any]]:
-    """Return the settings of tap-zentra in meltano.yml by name."""
-    project = yaml.safe_load((PROJECT / "meltano.yml").read_text(encoding="utf-8"))
-    (extractor,) = project["plugins"]["extractors"]
-    return {setting["name"]: setting for setting in extractor["settings"]}
+    """Return the settings of tap-zentra that Meltano knows, by name."""
+    return {setting["name"]: setting for setting in json.loads(LOCK_FILE.read_text(encoding="utf-8"))["settings"]}
 
 
 @pytest.mark.parametrize("name", SCHEMA["properties"])
 def test_meltano_knows_every_setting(name: str) -> None:
-    """meltano.yml has each setting with its default, description and secrecy."""
+    """Meltano has each setting with its default, description and secrecy."""
     setting, schema = meltano_settings()[name], SCHEMA["properties"][name]
 
-    assert setting["description"].strip() == schema["description"]
+    assert setting["description"] == schema["description"]
     assert setting.get("value") == schema.get("default")
     assert setting.get("sensitive", False) == schema.get("secret", False)
     assert [option["value"] for option in setting.get("options", [])] == schema.get("enum", [])
+
+
+def test_a_person_can_read_meltano_yml() -> None:
+    """It has at most 200 lines: what is chosen here. Each of its plugins has a lock file, and nothing else has one."""
+    text = (PROJECT / "meltano.yml").read_text(encoding="utf-8")
+    plugins = yaml.safe_load(text)["plugins"]
+    wanted = {
+        PROJECT / "plugins" / kind / f"{plugin['name']}--{plugin['variant']}.lock"
+        for kind in plugins
+        for plugin in plugins[kind]
+    }
+
+    assert len(text.splitlines()) <= 200
+    assert set((PROJECT / "plugins").rglob("*.lock")) == wanted
 
 
 def test_meltano_offers_the_batch_formats_that_work() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tap_zentra.emulator import Emulator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PARTS = ("tap_zentra", "LICENSE", "README.md", "meltano.yml", "pyproject.toml")
+PARTS = ("tap_zentra", "LICENSE", "README.md", "meltano.yml", "plugins", "pyproject.toml")
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -121,6 +121,7 @@ def borrow_plugins(lender: Path, folder: Path) -> Path:
     """Make a project that shares another one's installed plugins, and nothing that Meltano remembers."""
     (folder / ".meltano").mkdir(parents=True)
     shutil.copy(lender / "meltano.yml", folder)
+    shutil.copytree(lender / "plugins", folder / "plugins")
     for kind in ("extractors", "loaders"):
         (folder / ".meltano" / kind).symlink_to(lender / ".meltano" / kind)
     return folder
