@@ -149,9 +149,10 @@ def test_a_stream_map_that_fails_ends_the_run_in_one_line(emulate: Emulate, tap:
     (line,) = (line for line in done.stderr.splitlines() if "ERROR" in line)
     assert line == done.stderr.splitlines()[-1]
     assert (
-        "stream map of readings: `x: value / (mrid - 33)` fails for the record with device_sn z6-00001, mrid 33" in line
+        "stream map of readings: `x: value / (mrid - 33)` failed for the record with device_sn z6-00001, mrid 33"
+        in line
     )
-    assert line.endswith("write instead `x: value / (mrid - 33) if mrid - 33 else None`")
+    assert line.endswith("use `x: value / (mrid - 33) if mrid - 33 else None` instead")
     assert bookmarks(done.state) == {"z6-00001": 20}
     assert {record["mrid"] for record in done.records} >= set(range(1, 21))
 
@@ -175,7 +176,7 @@ def test_a_stream_map_for_no_stream_is_named(emulate: Emulate, tap: Tap) -> None
     assert done.exit_code == 0, done.stderr
     (line,) = (line for line in done.stderr.splitlines() if "stream_maps has" in line)
     assert line.endswith(
-        "stream_maps has a map for reading, but there is no such stream; there is readings, env_model_data, "
+        "stream_maps has an entry for reading, but there is no such stream; the streams are: readings, env_model_data, "
         "devices, sensors"
     )
 
@@ -189,7 +190,8 @@ def test_a_catalog_for_other_streams_is_named(emulate: Emulate, tap: Tap) -> Non
     assert (done.exit_code, done.records) == (0, [])
     assert "WARNING" in done.stderr.splitlines()[-1]
     assert done.stderr.splitlines()[-1].endswith(
-        "no stream is selected, so nothing was read; select one in the catalog, or with Meltano in `select`: readings, "
+        "no stream is selected, so nothing was read; select one in the catalog or, with Meltano, in `select`; "
+        "the streams are: readings, "
         "env_model_data, devices, sensors"
     )
 
