@@ -325,7 +325,7 @@ def devices_of(options: Mapping[str, Any]) -> list[Device]:
         )
     except OverflowError:
         raise click.UsageError(
-            "The first record would lie before the year 1; use a later --until, fewer --records or a shorter --interval."
+            "The first record would be before the year 1; use a later --until, fewer --records or a shorter --interval."
         ) from None
     known = {device.device_sn for device in devices}
     named = {fault.device_sn for fault in options["faults"]} | {gap.device_sn for gap in options["gaps"]}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_zentra.calls.errors import counted
 from tap_zentra.calls.refusals import LockOut
 from tap_zentra.calls.schedule import HEAD_START, Outcome, Phase, Schedule, Turn
 from tap_zentra.v4.api import call_limits

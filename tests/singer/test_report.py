@@ -387,6 +387,21 @@ def test_a_subscription_that_ends_is_told_of(caplog: pytest.LogCaptureFixture) -
     ]
 
 
+def test_one_device_is_told_of_in_the_singular(caplog: pytest.LogCaptureFixture) -> None:
+    """So are one page, one reading and one record."""
+    told = _Told(caplog, _device("z6-1", Phase.DONE, pages=1, readings=1, newest=NOON - 90_000, rewritten=1))
+    told.now = 1010.0
+    told.progress.say()
+    told.report.summary(seconds=1)
+
+    assert told.lines[0] == "1 of 1 device done, 1 page, 1 reading (0/s), time left: 0 s"
+    assert told.lines[2].endswith("silent, 1 record with late or corrected values")
+    assert told.lines[3:] == [
+        "1 device: 1 current, 0 failed; 1 reading in 1 s",
+        "1 device has sent no readings for more than 24 h: z6-1 (25.2 h)",
+    ]
+
+
 def test_progress_counts_a_device_with_several_turns_once(caplog: pytest.LogCaptureFixture) -> None:
     """It is done when all that is read of it is, and its turns share its limit."""
     readings = _device("z6-1", Phase.DONE, pages=3)
