@@ -63,7 +63,7 @@ def serve(port: int, api: str, **options: object) -> int:
 @api_option
 @emulator_options
 def run(command: tuple[str, ...], api: str, **options: object) -> int:
-    """Run COMMAND while an emulator is running, and exit with its exit code.
+    """Run COMMAND with an emulator, and return its exit code.
 
     The environment variables TAP_ZENTRA_API_URL, TAP_ZENTRA_AUTH_TOKEN and TAP_ZENTRA_DEVICE_SNS (with --api v5 also
     TAP_ZENTRA_API_VERSION) point the command to the emulator; its call limits are set in the same way where they

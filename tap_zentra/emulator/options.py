@@ -92,7 +92,7 @@ class ServiceOptions:
     """How the service behaves, in v4 or in all versions."""
 
     user_limit: int = field(
-        default=USER_LIMIT, metadata=option("v4: calls that the account may make per window.", type=COUNT)
+        default=USER_LIMIT, metadata=option("v3, v4: calls that the account may make per window.", type=COUNT)
     )
     device_limit: int = field(
         default=DEVICE_LIMIT, metadata=option("Calls that each device allows per window.", type=COUNT)

@@ -170,7 +170,7 @@ def test_test_mode_fails_with_a_stream_map_that_fails(emulate: Emulate, tap: Tap
     done = tap.sync(emulator, "--test", stream_maps=json.dumps({"readings": {"x": "valve"}}))
 
     assert done.exit_code == 1
-    assert "there is no valve; the columns are device_sn, mrid" in done.stderr.splitlines()[-1]
+    assert "there is no column valve; the columns are device_sn, mrid" in done.stderr.splitlines()[-1]
 
 
 def test_a_stream_map_for_no_stream_is_named(emulate: Emulate, tap: Tap) -> None:
