@@ -9,6 +9,7 @@ import sys
 
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 
+from tap_zentra.settings import SettingsError
 from tap_zentra.singer.stream import SyncFailedError
 from tap_zentra.singer.writer import OutputClosedError
 from tap_zentra.tap import StoppedError, TapZentra
@@ -21,7 +22,7 @@ HALF_A_PAGE = 4 << 20
 
 
 def main() -> None:
-    """Run the tap; exit code 0 only when every device was read to its end."""
+    """Run the tap; exit code 0 only when every device was fully read."""
     return_memory_of_bodies()
     try:
         TapZentra.cli()
@@ -33,8 +34,10 @@ def main() -> None:
         fail([str(error)], exit_code=128 + error.signal_number)
     except SyncFailedError as error:
         fail(error.lines)
-    except ConfigValidationError as error:
+    except ConfigValidationError as error:  # from --test
         fail(error.errors)
+    except SettingsError as error:
+        fail(error.faults)
     except SingerSDKError as error:
         fail([str(error)])
 

@@ -152,8 +152,8 @@ class Transport:
         if response.status in REDIRECTS and "Location" in response.headers:
             target = one_line(self.without_secret(response.headers["Location"]))
             return DeviceFailedError(
-                f"the service redirects ({response.status_line}) to {target}, which is not followed; check api_url and "
-                "server"
+                f"the service redirects ({response.status_line}) to {target}; redirects are not followed; check "
+                "api_url and server"
             )
         return None
 
@@ -174,7 +174,7 @@ class Transport:
         while chunk := response.read1(CHUNK_BYTES, decode_content=True):
             if end + len(chunk) > MAX_BYTES:
                 response.close()
-                raise DeviceFailedError(f"the response is longer than {MAX_BYTES // 2**20} MiB")
+                raise DeviceFailedError(f"the response is larger than {MAX_BYTES // 2**20} MiB")
             if end + len(chunk) > call.reserved:
                 since = self._clock()
                 call.reserve(end + len(chunk) + INITIAL_BYTES)
@@ -183,7 +183,7 @@ class Transport:
             end += len(chunk)
             if self._clock() > deadline:
                 response.close()
-                raise TransientError(f"the response was not complete after {MAX_TIMEOUTS * self._timeout:g} s")
+                raise TransientError(f"the response was still incomplete after {MAX_TIMEOUTS * self._timeout:g} s")
         del body[end:]
         return body
 

@@ -52,13 +52,13 @@ ENV_MODEL = th.ObjectType(
         "elevation",
         th.NumberType(minimum=-500, maximum=9000),
         required=True,
-        description="Of the weather station above sea level, in metres.",
+        description="Elevation of the weather station above sea level, in metres.",
     ),
     th.Property(
         "latitude",
         th.NumberType(minimum=-90, maximum=90),
         required=True,
-        description="Of the weather station, in degrees; south of the equator below 0.",
+        description="Latitude of the weather station, in degrees; negative south of the equator.",
     ),
     th.Property(
         "wind_measurement_height",
@@ -76,21 +76,21 @@ SCHEMA = th.PropertiesList(
         th.StringType,
         required=True,
         secret=True,
-        description="Token of the account (ZENTRA Cloud Classic: API, Copy token), with or without the word `Token`; "
-        "with `api_version: v5` the key (ZENTRA Cloud 2.0: Profile, Integrations, Show Token).",
+        description="Token of the account: with v3 and v4 that of ZENTRA Cloud Classic (API, Copy token), with or "
+        "without the word `Token` in front; with v5 the key of ZENTRA Cloud 2.0 (Profile, Integrations, Show Token).",
     ),
     th.Property(
         "device_sns",
         th.ArrayType(th.StringType),
-        description='Serial numbers of the devices: `["z6-12345", "z6-12346"]`, or separated by commas, blanks or line '
-        "ends. Required for v3 and v4; with v5, all devices that the key can see when it is left out.",
+        description='Serial numbers of the devices to read: `["z6-12345", "z6-12346"]`, or separated by commas, spaces '
+        "or line breaks. Required for v3 and v4; with v5, leave it out to read all devices that the key can access.",
     ),
     th.Property(
         "api_version",
         th.StringType,
         allowed_values=["v5", "v4", "v3"],
         default="v4",
-        description="`v5` for accounts in ZENTRA Cloud 2.0, `v4` for those in ZENTRA Cloud Classic; METER advises "
+        description="`v5` for accounts in ZENTRA Cloud 2.0, `v4` for accounts in ZENTRA Cloud Classic; METER advises "
         "against `v3`.",
     ),
     th.Property(
@@ -98,60 +98,66 @@ SCHEMA = th.PropertiesList(
         th.StringType,
         allowed_values=list(SERVERS),
         default="us",
-        description="v3, v4: server that the account lives on: `us`, `eu`, `tahmo` or `aroya`.",
+        description="v3, v4: the server that hosts the account: `us`, `eu`, `tahmo` or `aroya`.",
     ),
     th.Property(
         "api_url",
         th.StringType,
-        description="Another base URL than the server's, without a path; `https` only, except for addresses of this "
-        "machine.",
+        description="Base URL to use instead of the server's, without a path; it must be `https`, except for addresses "
+        "on this machine.",
     ),
     th.Property(
-        "organization_id", th.StringType, description="v5: only the devices of this organisation, of those in the list."
+        "organization_id",
+        th.StringType,
+        description="v5: read only devices of this organization, of all that the key can access.",
     ),
     th.Property(
         "units",
         th.StringType,
         allowed_values=["metric", "imperial"],
         default="metric",
-        description="v5: units of the values; with v3 and v4 the account's preferences decide.",
+        description="v5: units of the values; with v3 and v4 the account's preferences apply.",
     ),
     th.Property(
         "start_date",
         th.DateTimeType,
-        description="First sync of a device: readings from this moment on (UTC when it names no zone). "
-        "Without it: from the device's first record.",
+        description="Start of a device's first sync (UTC unless a time zone is given); by default, the device's first "
+        "record.",
     ),
-    th.Property("end_date", th.DateTimeType, description="Readings up to this moment."),
+    th.Property(
+        "end_date",
+        th.DateTimeType,
+        description="End of every sync, inclusive (UTC unless a time zone is given); by default, the newest record.",
+    ),
     th.Property(
         "page_size",
         th.IntegerType(minimum=1, maximum=2000),
         default=2000,
-        description="v3, v4: records of one call, at most 2000.",
+        description="v3, v4: records per call, at most 2000.",
     ),
     th.Property(
         "user_call_limit",
         th.IntegerType(minimum=1),
         default=60,
-        description="v3, v4: calls that the service allows the account in one window.",
+        description="v3, v4: calls that the service allows the account per window.",
     ),
     th.Property(
         "device_call_limit",
         th.IntegerType(minimum=1),
         default=1,
-        description="Calls that the service allows each device in one window.",
+        description="Calls that the service allows each device per window.",
     ),
     th.Property(
         "device_call_burst",
         th.IntegerType(minimum=1),
         default=5,
-        description="v5: calls that the service allows at once for a device that has rested.",
+        description="v5: calls in quick succession that the service allows a device after a while without calls.",
     ),
     th.Property(
         "call_limit_window",
         th.NumberType(exclusive_minimum=0, maximum=86_400),
         default=60,
-        description="Window of the limits, in seconds.",
+        description="Length of the window in which calls are counted, in seconds.",
     ),
     th.Property(
         "max_concurrent_calls",
@@ -175,19 +181,19 @@ SCHEMA = th.PropertiesList(
         "mrid_lookback",
         th.IntegerType(minimum=0),
         default=200,
-        description="v3, v4: re-read the last N records on every sync, and write those that have changed: values that "
-        "came late, or were corrected.",
+        description="v3, v4: re-read the last N records on every sync, and write those that have changed because "
+        "values arrived late or were corrected.",
     ),
     th.Property(
         "lookback_days",
         th.NumberType(minimum=0, maximum=MAX_DAYS),
         default=7,
-        description="v5: the same with the readings of the last days.",
+        description="v5: re-read the last N days on every sync, and write the readings that have changed.",
     ),
     th.Property(
         "reread_device_sns",
         th.ArrayType(th.StringType),
-        description="Devices, of those that are read, to read again from their start in this run; the others keep "
+        description="Devices to re-read from their start in this run, of those that are read; the others continue from "
         "their bookmarks.",
     ),
     th.Property(
@@ -195,26 +201,26 @@ SCHEMA = th.PropertiesList(
         th.StringType,
         allowed_values=["fail", "warn"],
         default="fail",
-        description="`warn`: a run in which some devices failed and others did not ends with a warning and exit code "
-        "0; `fail`: with exit code 1.",
+        description="If some devices fail and others do not: `fail` ends the run with exit code 1, `warn` with a "
+        "warning and exit code 0.",
     ),
-    th.Property("device_depth", th.BooleanType, default=True, description="v3, v4: ask for the depths of the sensors."),
+    th.Property("device_depth", th.BooleanType, default=True, description="v3, v4: request the depths of the sensors."),
     th.Property(
         "env_models",
         th.ArrayType(ENV_MODEL),
-        description="v3, v4: weather stations of which stream `env_model_data` brings daily evapotranspiration: a list "
-        'such as `[{"device_sn": "z6-12345", "port_number": 1, "model_type": "ETo", "elevation": 806, "latitude": '
-        '32.25, "wind_measurement_height": 2}]`; `model_type` is `ETo` or `ETr`, elevation and height are in metres '
-        "(the height is 2 unless given).",
+        description="v3, v4: weather stations for which the stream `env_model_data` provides daily evapotranspiration: "
+        'a list such as `[{"device_sn": "z6-12345", "port_number": 1, "model_type": "ETo", "elevation": 806, '
+        '"latitude": 32.25, "wind_measurement_height": 2}]`; `model_type` is `ETo` or `ETr`, elevation and height are '
+        "in metres (the height defaults to 2).",
     ),
     th.Property(
         "env_model_lookback_days",
         th.IntegerType(minimum=0, maximum=MAX_DAYS),
         default=7,
-        description="v3, v4: re-read the last N days of `env_model_data` on every sync, at least the newest one, and "
+        description="v3, v4: re-read the last N days of `env_model_data` on every sync (at least the newest day), and "
         "write those that have changed.",
     ),
-    th.Property("user_agent", th.StringType, description="User-Agent header; by default `tap-zentra/<version>`."),
+    th.Property("user_agent", th.StringType, description="User-Agent header; by default, `tap-zentra/<version>`."),
 ).to_dict()
 """JSON schema of the settings: the one place that `--about`, the README and the plugin definition follow."""
 
@@ -229,6 +235,14 @@ BELONGS_TO_CLASSIC = (
     "env_model_lookback_days",
 )
 """Settings that mean nothing to the other service."""
+
+V5_KEY = "your account's key (app.zentracloud.io: Profile, Integrations, Show Token)"
+CLASSIC_NEEDS = {
+    "auth_token": "your account's token (ZENTRA Cloud Classic: API, Copy token); if your account is in ZENTRA Cloud "
+    "2.0 (app.zentracloud.io), also set api_version to v5",
+    "device_sns": "the serial numbers of the devices to read, such as z6-12345,z6-12346",
+}
+"""What to set a setting to that is needed and missing."""
 
 
 @dataclass(frozen=True)
@@ -361,10 +375,10 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
 
 def _missing(values: Mapping[str, Any]) -> list[str]:
     """Return which settings are needed and were not given; one that is wrong is not among the values."""
-    needed = ["auth_token"] if values.get("api_version", "v5") == "v5" else ["auth_token", "device_sns"]
+    needed = {"auth_token": V5_KEY} if values.get("api_version", "v5") == "v5" else CLASSIC_NEEDS
     return [
-        f"{name} is missing: {SCHEMA['properties'][name]['description']}"
-        for name in needed
+        f"{name} is missing; set it to {what}"
+        for name, what in needed.items()
         if name in values and values[name] is None
     ]
 
@@ -376,7 +390,7 @@ def _of_another_version(values: Mapping[str, Any]) -> list[str]:
         return []
     foreign, those = (BELONGS_TO_CLASSIC, "v3 and v4") if version == "v5" else (BELONGS_TO_V5, "v5")
     return [
-        f"{name} is a setting for {those} and means nothing with api_version {version}: leave it out"
+        f"{name} is a setting for {those} and has no effect with api_version {version}; remove it"
         for name in foreign
         if name in values and values[name] != SCHEMA["properties"][name].get("default")
     ]
@@ -387,13 +401,13 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     faults = []
     start, end = values.get("start_date"), values.get("end_date")
     if start is not None and end is not None and start > end:
-        faults.append("end_date should be later than start_date")
+        faults.append("end_date should not be before start_date")
     device_sns, reread = values.get("device_sns"), values.get("reread_device_sns")
     if device_sns and reread:
         known = {same_device(one) for one in device_sns}
         foreign = [one for one in reread if same_device(one) not in known]
         if foreign:
-            faults.append(f"reread_device_sns should be among device_sns, which lack {', '.join(foreign)}")
+            faults.append(f"reread_device_sns should only name devices of device_sns, not {', '.join(foreign)}")
     return faults
 
 
@@ -447,7 +461,7 @@ def _choice(given: object, allowed: list[str]) -> str:
 def _word(given: object) -> str:
     text = str(given).strip()
     if not re.fullmatch(r"[!-~]+", text):
-        raise _UnfitError("one word")
+        raise _UnfitError("a single word, without spaces or special characters")
     return text
 
 
@@ -467,7 +481,7 @@ def _number(given: object, schema: dict[str, Any], *, whole: bool = False, unit:
     if whole:
         expected = "a whole number" + (f" from {least} to {most}" if most else f", {least} or more")
     elif least is None:
-        expected = f"{kind} above 0, at most {most}"
+        expected = f"{kind} above 0, up to {most}"
     else:
         expected = f"{kind} from {least} to {most}"
     try:
@@ -489,7 +503,9 @@ def _token(given: object) -> str:
     # People copy the word `Token` with it, or `Bearer`, and quote one or both.
     token = re.sub(r"""^([\s"']|(token|bearer)(?=[\s"']))+|[\s"']+\Z""", "", str(given), flags=re.IGNORECASE)
     if not re.fullmatch(r"[!-~]+", token) or token.lower() in {"token", "bearer"}:
-        raise _UnfitError("the token that ZENTRA Cloud shows, one word after the word Token or Bearer", secret=True)
+        raise _UnfitError(
+            "the token as ZENTRA Cloud shows it: a single word, optionally after the word Token or Bearer", secret=True
+        )
     return token
 
 
@@ -533,7 +549,7 @@ _ENV_MODEL_UNITS = {"elevation": "metres", "latitude": "degrees", "wind_measurem
 
 def _env_models(given: object) -> tuple[EnvModel, ...] | None:
     """Return the stations of a list, or of a JSON text of one; None: there are none."""
-    unfit = _UnfitError(f"a list of objects with {', '.join(_ENV_MODEL_FIELDS)}, or such a list as JSON", secret=True)
+    unfit = _UnfitError(f"a list of objects with {', '.join(_ENV_MODEL_FIELDS)}, or the same as JSON text", secret=True)
     listed = _json(given, unfit) if isinstance(given, str) else given
     if not isinstance(listed, (list, tuple)):
         raise unfit
@@ -557,9 +573,9 @@ def _env_model(entry: object) -> EnvModel:
     """
     names = ", ".join(_ENV_MODEL_FIELDS)
     if not isinstance(entry, dict):
-        raise _UnfitEntriesError([f"it should be an object with {names}"])
+        raise _UnfitEntriesError([f"expected an object with {names}"])
     unknown = [name for name in entry if name not in _ENV_MODEL_FIELDS]
-    faults = [f"there is no field {_shown(name)}; the fields are {names}" for name in unknown]
+    faults = [f"unknown field {_shown(name)}; the fields are {names}" for name in unknown]
     values: dict[str, Any] = {}
     for name, schema in _ENV_MODEL_FIELDS.items():
         value = entry.get(name)
@@ -567,7 +583,11 @@ def _env_model(entry: object) -> EnvModel:
         try:
             values[name] = _env_model_field(name, schema.get("default") if is_missing else value)
         except _UnfitError as unfit:
-            faults.append(f"{name} should be {unfit}, {'but is missing' if is_missing else f'not {_shown(value)}'}")
+            faults.append(
+                f"{name} is missing; it should be {unfit}"
+                if is_missing
+                else f"{name} should be {unfit}, not {_shown(value)}"
+            )
     if faults:
         raise _UnfitEntriesError(faults)
     return EnvModel(**values)
@@ -608,14 +628,14 @@ def _repeated(stations: dict[int, EnvModel]) -> list[str]:
         first = seen.setdefault((same_device(station.device_sn), station.port_number, station.model_type), number)
         if first != number:
             faults.append(
-                f"entry {number}: it should be another device, port or model than entry {first}: both are "
-                f"{station.model_type} of {station.device_sn}, port {station.port_number}"
+                f"entry {number}: duplicates entry {first}; both are {station.model_type} of {station.device_sn}, port "
+                f"{station.port_number}"
             )
     return faults
 
 
 def _url(given: object) -> str:
-    expected = "a base URL that begins with https:// (http:// only for addresses of this machine), without a path"
+    expected = "a base URL that begins with https:// (http:// only for addresses on this machine) and has no path"
     unfit = _UnfitError(expected, secret="@" in str(given))
     try:
         parts = urlsplit(str(given).strip())
@@ -658,7 +678,7 @@ def _moment(given: object) -> int:
 
 def _header(given: object) -> str:
     if not re.fullmatch(r"[ -~]+", str(given)):
-        raise _UnfitError("one line of plain letters")
+        raise _UnfitError("a single line without special characters")
     return str(given).strip()
 
 

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import json
+import os
 import signal
 import sys
 from functools import cached_property
@@ -48,6 +49,9 @@ BATCH_FORMATS = ["jsonl"]
 fields and on a field that is a number here and text there: `extra` may hold both."""
 
 
+INVALID = "The settings are not valid"
+
+
 class StoppedError(FatalSyncError):
     """A run that a signal ended. What was read has been written.
 
@@ -57,7 +61,7 @@ class StoppedError(FatalSyncError):
 
     def __init__(self, signal_number: int) -> None:
         name = signal.Signals(signal_number).name
-        super().__init__(f"stopped by {name}; what was read is written, the next run goes on from there")
+        super().__init__(f"stopped by {name}; everything read so far has been written; the next run resumes from there")
         self.signal_number = signal_number
 
 
@@ -102,7 +106,9 @@ class TapZentra(Tap):
             name_failures(stream_maps)
         for name in unknown_streams(self.config.get("stream_maps") or {}, self.streams):
             self.logger.warning(
-                "stream_maps has a map for %s, but there is no such stream; there is %s", name, ", ".join(self.streams)
+                "stream_maps has an entry for %s, but there is no such stream; the streams are: %s",
+                name,
+                ", ".join(self.streams),
             )
 
     @override
@@ -144,8 +150,8 @@ class TapZentra(Tap):
             super().sync_all()
         if not any(stream.selected for stream in self.streams.values()):
             self.logger.warning(
-                "no stream is selected, so nothing was read; select one in the catalog, or with Meltano in `select`: "
-                "%s",
+                "no stream is selected, so nothing was read; select one in the catalog or, with Meltano, in `select`; "
+                "the streams are: %s",
                 ", ".join(self.streams),
             )
         if self.run.token_error is not None:
@@ -155,7 +161,8 @@ class TapZentra(Tap):
             raise SyncFailedError(failures)
         if failures:
             self.logger.warning(
-                "on_device_failure is warn, so the run ends with exit code 0 although %s", "; ".join(failures)
+                "not everything was read: %s; the exit code is still 0, because on_device_failure is warn",
+                "; ".join(failures),
             )
 
     @property
@@ -166,7 +173,9 @@ class TapZentra(Tap):
     @override  # type: ignore[misc] # as sync_all
     def run_connection_test(self) -> bool:
         with self._ending():
-            return super().run_connection_test()
+            passed = super().run_connection_test()
+        self.logger.info("the connection test passed")  # else the last line would be one of the SDK's metrics
+        return passed
 
     @contextlib.contextmanager
     def _ending(self) -> Iterator[None]:
@@ -190,7 +199,22 @@ class TapZentra(Tap):
         self.append_builtin_config(self.config_jsonschema)
         as_text = {name: {"type": ["string"]} for name in SCHEMA["properties"]}
         properties = {**self.config_jsonschema["properties"], **as_text}
-        return parse_environment_config({"properties": properties}, self._env_var_prefix)
+        try:
+            return parse_environment_config({"properties": properties}, self._env_var_prefix)
+        except ValueError:
+            faults = [fault for name in properties if (fault := self._unfit_in_environment(name)) is not None]
+            raise ConfigValidationError(INVALID, errors=faults, schema=self.config_jsonschema) from None
+
+    def _unfit_in_environment(self, name: str) -> str | None:
+        """Return what is wrong with one of the SDK's settings in the environment; None: nothing, or it is not there."""
+        schema = self.config_jsonschema["properties"][name]
+        try:
+            parse_environment_config({"properties": {name: schema}}, self._env_var_prefix)
+        except ValueError:
+            expected = "a whole number" if "integer" in schema["type"] else "JSON"
+            variable = f"{self._env_var_prefix}{name.upper()}"
+            return f"{name} should be {expected}, not {os.environ[variable]!r} (environment variable {variable})"
+        return None
 
     @classmethod
     @override
@@ -209,9 +233,7 @@ class TapZentra(Tap):
             _require_batch_format(self._config)
         except SettingsError as error:
             if raise_errors:
-                raise ConfigValidationError(
-                    "The settings are not valid", errors=error.faults, schema=self.config_jsonschema
-                ) from None
+                raise ConfigValidationError(INVALID, errors=error.faults, schema=self.config_jsonschema) from None
             return error.faults
         self._config = {**self._config, **settings.as_config()}
         return super()._validate_config(raise_errors=raise_errors)
@@ -242,16 +264,18 @@ class TapZentra(Tap):
         try:
             return super().cb_config(ctx, param, value)
         except (OSError, ValueError, TypeError) as error:
-            raise click.BadParameter(f"not a JSON file of settings: {error}", ctx, param) from None
+            raise click.BadParameter(f"cannot be read as a JSON file of settings: {error}", ctx, param) from None
 
     @classmethod
     @override
     def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **kwargs: Any) -> None:
-        super().invoke(
-            state=None if state is None else _json_object(state, "--state"),
-            catalog=None if catalog is None else _json_object(catalog, "--catalog"),
-            **kwargs,
-        )
+        state = None if state is None else _json_object(state, "--state")
+        catalog = None if catalog is None else _json_object(catalog, "--catalog")
+        try:
+            super().invoke(state=state, catalog=catalog, **kwargs)
+        except ConfigValidationError as error:
+            # The SDK's command would add a last line that says nothing.
+            raise SettingsError(error.errors) from None
 
 
 def _require_batch_format(config: Mapping[str, Any]) -> None:
@@ -262,7 +286,7 @@ def _require_batch_format(config: Mapping[str, Any]) -> None:
     """
     match config.get("batch_config"):
         case {"encoding": {"format": found}} if found not in BATCH_FORMATS:
-            reason = "; Parquet can't hold the column `extra`, whose fields vary" if found == "parquet" else ""
+            reason = "; Parquet cannot store the column `extra`, whose fields vary" if found == "parquet" else ""
             fault = f"batch_config.encoding.format should be {' or '.join(BATCH_FORMATS)}, not {found!r}{reason}"
             raise SettingsError([fault])
 
@@ -280,5 +304,5 @@ def _json_object(file: IO[str], option: str) -> IO[str]:
     except ValueError:
         is_object = False
     if not is_object:
-        raise click.BadParameter(f"{file.name} does not hold a JSON object", param_hint=option)
+        raise click.BadParameter(f"{file.name} does not contain a JSON object", param_hint=option)
     return io.StringIO(text)

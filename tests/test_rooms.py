@@ -12,7 +12,7 @@ import tap_zentra
 PACKAGE = Path(tap_zentra.__file__).parent
 
 MAY_IMPORT = {
-    "__main__": {"tap", "singer"},
+    "__main__": {"tap", "settings", "singer"},
     "tap": {"settings", "singer", "v4", "v5"},
     "settings": set(),
     "singer": {"settings", "calls"},

@@ -8,13 +8,13 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from tap_zentra.settings import SCHEMA, SERVERS, EnvModel, SettingsError, read_settings
+from tap_zentra.settings import CLASSIC_NEEDS, SCHEMA, SERVERS, V5_KEY, EnvModel, SettingsError, read_settings
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 GIVEN: dict[str, Any] = {"auth_token": TOKEN, "device_sns": ["z6-12345"]}
 URL_EXPECTED = (
-    "api_url should be a base URL that begins with https:// (http:// only for addresses of this machine), "
-    "without a path"
+    "api_url should be a base URL that begins with https:// (http:// only for addresses on this machine) "
+    "and has no path"
 )
 NEW_YEAR = 1_767_225_600
 """2026-01-01T00:00:00Z."""
@@ -89,11 +89,18 @@ def test_every_setting_is_described() -> None:
 @pytest.mark.parametrize("name", ["auth_token", "device_sns"])
 @pytest.mark.parametrize("absent", [None, "", " \t "])
 def test_a_required_setting_that_is_absent_is_named(name: str, absent: str | None) -> None:
-    """What is missing is said to be missing, with what it is."""
+    """What is missing is said to be missing, with what to set it to."""
     (fault,) = _faults(**{name: absent})
 
-    assert fault.startswith(f"{name} is missing: ")
-    assert SCHEMA["properties"][name]["description"] in fault
+    assert fault == f"{name} is missing; set it to {CLASSIC_NEEDS[name]}"
+
+
+def test_a_key_that_is_absent_is_named_in_the_words_of_its_service() -> None:
+    """Who has an account in ZENTRA Cloud 2.0 is told where to find its key, and nothing of the other service."""
+    (fault,) = _faults(api_version="v5", auth_token=None)
+
+    assert fault == f"auth_token is missing; set it to {V5_KEY}"
+    assert "Classic" not in fault
 
 
 def test_settings_that_are_not_the_taps_are_left_alone() -> None:
@@ -157,7 +164,10 @@ def test_a_token_that_can_not_be_one_is_refused_and_not_shown(given: object) -> 
     """The refusal names the setting and says what it should be, without a letter of what was given."""
     (fault,) = _faults(auth_token=given)
 
-    assert fault == "auth_token should be the token that ZENTRA Cloud shows, one word after the word Token or Bearer"
+    assert fault == (
+        "auth_token should be the token as ZENTRA Cloud shows it: a single word, "
+        "optionally after the word Token or Bearer"
+    )
 
 
 def test_the_token_is_in_no_message_and_no_text_of_the_settings() -> None:
@@ -238,7 +248,7 @@ def test_devices_to_read_again_are_some_of_the_devices(given: object) -> None:
 def test_devices_to_read_again_that_are_no_devices_are_refused_by_name() -> None:
     """A misspelled serial number would have nothing read again, and nobody would notice."""
     assert _faults(device_sns="z6-1,z6-2", reread_device_sns="z6-8,Z6-2,z6-9") == [
-        "reread_device_sns should be among device_sns, which lack z6-8, z6-9"
+        "reread_device_sns should only name devices of device_sns, not z6-8, z6-9"
     ]
     assert [fault.split()[0] for fault in _faults(device_sns=5, reread_device_sns="z6-8")] == ["device_sns"]
 
@@ -425,12 +435,12 @@ def test_what_is_no_date_is_refused(name: str, given: object) -> None:
 
 def test_an_end_before_the_start_is_refused() -> None:
     """A range that holds nothing is a mistake."""
-    assert _faults(start_date="2026-01-02", end_date="2026-01-01") == ["end_date should be later than start_date"]
+    assert _faults(start_date="2026-01-02", end_date="2026-01-01") == ["end_date should not be before start_date"]
 
 
 def test_a_range_that_ends_with_the_epoch_is_refused() -> None:
     """The first moment of 1970 is a moment like any other."""
-    assert _faults(start_date="2026-01-01", end_date="1970-01-01") == ["end_date should be later than start_date"]
+    assert _faults(start_date="2026-01-01", end_date="1970-01-01") == ["end_date should not be before start_date"]
 
 
 @pytest.mark.parametrize(
@@ -519,8 +529,8 @@ NOT_NUMBERS = ["many", "1,5", "1 0", "nan", "inf", "-inf", "1e999", True, [], {}
         ("max_attempts", "a whole number, 1 or more", [0, -1, 1.5]),
         ("mrid_lookback", "a whole number, 0 or more", [-1, 0.5]),
         ("env_model_lookback_days", "a whole number from 0 to 36500", [-1, 0.5, 36_501]),
-        ("call_limit_window", "a number of seconds above 0, at most 86400", [0, "0.0", -1, 86_401]),
-        ("request_timeout", "a number of seconds above 0, at most 86400", [0, "0.0", -0.1, 1e10]),
+        ("call_limit_window", "a number of seconds above 0, up to 86400", [0, "0.0", -1, 86_401]),
+        ("request_timeout", "a number of seconds above 0, up to 86400", [0, "0.0", -0.1, 1e10]),
     ],
 )
 def test_what_is_no_number_or_out_of_range_is_refused(name: str, expected: str, outside: list[object]) -> None:
@@ -569,7 +579,9 @@ def test_a_user_agent_is_taken(given: str, value: str) -> None:
 @pytest.mark.parametrize("given", ["a\nX-Header: b", "a\r\nb", "a\n", "tab\t", "wiesengrün", "\x00"])
 def test_a_user_agent_that_is_no_header_is_refused(given: str) -> None:
     """A line break would begin another header."""
-    assert _faults(user_agent=given) == [f"user_agent should be one line of plain letters, not {given!r}"]
+    assert _faults(user_agent=given) == [
+        f"user_agent should be a single line without special characters, not {given!r}"
+    ]
 
 
 # Environment models
@@ -630,7 +642,7 @@ def test_whole_numbers_are_whole(given: object, sent: str) -> None:
         ("model_type", "ETo or ETr", ["ET0", "ET", 1, True]),
         ("elevation", "a number of metres from -500 to 9000", [-501, 9001, "806 m", "inf", True]),
         ("latitude", "a number of degrees from -90 to 90", [-90.5, 91, "32 N", "nan", False]),
-        ("wind_measurement_height", "a number of metres above 0, at most 100", [0, -2, 200, "two"]),
+        ("wind_measurement_height", "a number of metres above 0, up to 100", [0, -2, 200, "two"]),
     ],
 )
 def test_a_field_that_is_wrong_is_refused(field: str, expected: str, outside: list[object]) -> None:
@@ -650,8 +662,7 @@ def test_a_field_that_is_missing_is_refused(field: str, absent: str | None) -> N
         del entry[field]
     [fault] = _faults(env_models=[entry])
 
-    assert fault.startswith(f"env_models entry 1: {field} should be ")
-    assert fault.endswith(", but is missing")
+    assert fault.startswith(f"env_models entry 1: {field} is missing; it should be ")
 
 
 @pytest.mark.parametrize(("field", "least", "most"), [("elevation", -500, 9000), ("latitude", -90, 90)])
@@ -664,7 +675,7 @@ def test_the_ends_of_a_range_belong_to_it(field: str, least: int, most: int) -> 
 def test_what_is_no_list_of_environment_models_is_refused(given: object) -> None:
     """What it should be is said; what was given is not shown, as nobody knows what it holds."""
     assert _faults(env_models=given) == [
-        f"env_models should be a list of objects with {FIELDS}, or such a list as JSON"
+        f"env_models should be a list of objects with {FIELDS}, or the same as JSON text"
     ]
 
 
@@ -673,11 +684,11 @@ def test_all_that_is_wrong_with_environment_models_is_named_at_once() -> None:
     wrong = {**STATION, "elevaton": 5, "latitude": 91, "port_number": [TOKEN], "elevation": {"a": TOKEN}}
 
     assert _faults(env_models=[wrong, "z6-1"]) == [
-        f"env_models entry 1: there is no field 'elevaton'; the fields are {FIELDS}",
+        f"env_models entry 1: unknown field 'elevaton'; the fields are {FIELDS}",
         "env_models entry 1: port_number should be a whole number, 1 or more, not a list",
         "env_models entry 1: elevation should be a number of metres from -500 to 9000, not an object",
         "env_models entry 1: latitude should be a number of degrees from -90 to 90, not 91",
-        f"env_models entry 2: it should be an object with {FIELDS}",
+        f"env_models entry 2: expected an object with {FIELDS}",
     ]
 
 
@@ -696,7 +707,7 @@ def test_the_same_environment_model_twice_is_refused() -> None:
 
     assert len(_stations(STATION, *others)) == 4
     assert _faults(env_models=[STATION, *others, again]) == [
-        "env_models entry 5: it should be another device, port or model than entry 1: both are ETo of Z6-1, port 1"
+        "env_models entry 5: duplicates entry 1; both are ETo of Z6-1, port 1"
     ]
 
 
@@ -825,7 +836,7 @@ def test_v5_has_settings_of_its_own() -> None:
         ("lookback_days", -1, "a number from 0 to 36500"),
         ("lookback_days", "a week", "a number from 0 to 36500"),
         ("lookback_days", "nan", "a number from 0 to 36500"),
-        ("organization_id", "my farm", "one word"),
+        ("organization_id", "my farm", "a single word, without spaces or special characters"),
     ],
 )
 def test_a_setting_of_v5_that_is_wrong_is_refused(name: str, given: object, expected: str) -> None:
@@ -851,7 +862,7 @@ def test_v5_refuses_the_settings_of_classic(name: str, given: object) -> None:
 
     (fault,) = _v5_faults(**{name: given})
 
-    assert fault == f"{name} is a setting for v3 and v4 and means nothing with api_version v5: leave it out"
+    assert fault == f"{name} is a setting for v3 and v4 and has no effect with api_version v5; remove it"
 
 
 @pytest.mark.parametrize(
@@ -863,7 +874,7 @@ def test_classic_refuses_the_settings_of_v5(version: str, name: str, given: obje
     """As above."""
     (fault,) = _faults(**{"api_version": version, name: given})
 
-    assert fault == f"{name} is a setting for v5 and means nothing with api_version {version}: leave it out"
+    assert fault == f"{name} is a setting for v5 and has no effect with api_version {version}; remove it"
 
 
 def test_devices_to_read_again_are_taken_as_they_are_where_none_are_named() -> None:

@@ -157,7 +157,9 @@ def test_one_streams_failure_hides_no_others(emulate: Emulate) -> None:
         "z6-00001": "failed",
         "z6-00002": "failed",
     }
-    assert outcomes["z6-00001"][1].startswith("ETr, port 3: the service refuses the call (400 Bad Request: There is no")
+    assert outcomes["z6-00001"][1].startswith(
+        "ETr, port 3: the service rejected the call (400 Bad Request: There is no"
+    )
     assert "403 Forbidden" in outcomes["z6-00002"][1]
 
 

@@ -262,5 +262,5 @@ def test_without_a_list_and_names_nothing_can_be_read(emulate: Emulate) -> None:
     run = sync(emulator, api_version="v5", device_sns=None)
 
     assert run.exit_code == 1
-    assert "the device list could not be read" in run.stderr
-    assert "name the devices in device_sns" in run.stderr
+    assert "could not read the device list" in run.stderr
+    assert "name them in device_sns" in run.stderr

@@ -47,6 +47,11 @@ def one_line(text: str, length: int = 300) -> str:
     return "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split())[:length])
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: `1 device`, `2 devices`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def excerpt(body: bytes | bytearray, length: int = 80) -> str:
     """Return the beginning of a body as one line that a person can read, of a page for browsers its words."""
     text = body[: 100 * length].decode(errors="replace")

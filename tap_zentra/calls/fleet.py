@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from tap_zentra.calls.errors import CallError, LockedOutError, TokenRefusedError, TransientError
+from tap_zentra.calls.errors import CallError, LockedOutError, TokenRefusedError, TransientError, counted
 from tap_zentra.calls.refusals import LockOut
 from tap_zentra.calls.schedule import Phase, Schedule, Turn
 
@@ -255,11 +255,18 @@ class Fleet(Generic[Page]):
         if isinstance(result, LockOut):
             self._say_who_waits(turn, result, error)
         elif len(result) > 1:
-            self._logger.error("the service refuses every call: the %d devices that wait are given up", len(result))
+            waiting = len({one.device_sn for one in result})
+            self._logger.error(
+                "the service refuses every call; skipping the rest of this run for %s", counted(waiting, "device")
+            )
 
     def _say_who_waits(self, turn: Turn, lock_out: LockOut, error: LockedOutError) -> None:
         """Log a lock-out, unless the account waits for as long anyway."""
         if lock_out.is_news:
-            who = "the account is " if lock_out.account else ""
+            what = (
+                "call limit of the account reached; all devices wait"
+                if lock_out.account
+                else "call limit reached; waiting"
+            )
             why = "" if lock_out.why is None else f" ({lock_out.why})"
-            self._logger.warning("%s: %slocked out for %g s: %s%s", turn.name, who, lock_out.seconds, error, why)
+            self._logger.warning("%s: %s %g s: %s%s", turn.name, what, lock_out.seconds, error, why)

@@ -33,10 +33,10 @@ LONGEST_WAIT = 5
 """Windows: the longest time that a lock-out is heeded, or that a failed call is put off."""
 
 SHARED = (
-    "three devices in a row were refused although none had used its own limit: the limit is shared with other "
-    "programs, or is the account's"
+    "three devices in a row were refused although none had used up its own limit: either other programs share the "
+    "limit, or it is the account's"
 )
-USED_UP_AGAIN = "the limit is used up again since the account's last lock-out"
+USED_UP_AGAIN = "the limit has been used up again since the account's last pause"
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,9 @@ class Refusals:
         silence = f"the service has refused every call for {SILENT_WINDOWS * self._window:g} s"
         if turn.lock_outs:
             times = "once" if turn.lock_outs == 1 else f"{turn.lock_outs} times in a row"
-            return "; ".join(filter(None, [words, f"locked out {times}, and {silence}"]))
-        return ": ".join(filter(None, ["not called again" if turn.calls else "not called", silence, words]))
+            return "; ".join(filter(None, [words, f"refused {times}, and {silence}"]))
+        further = "no further call" if turn.calls else "no call"
+        return ": ".join(filter(None, [f"{further} was made, because {silence}", words]))
 
     def _is_silent(self, turn: Turn) -> bool:
         # Measured to when the call was sent: the response may have waited long for a slow target to take pages.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import backoff
 
+from tap_zentra.calls.errors import counted
 from tap_zentra.calls.refusals import LONGEST_WAIT, Refusals
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class Schedule:
         self._take_answer(turn, now)
         turn.attempts += 1
         if turn.attempts >= self._max_attempts:
-            self._fail(turn, f"{reason}; given up after {turn.attempts} attempts")
+            self._fail(turn, f"{reason}; gave up after {counted(turn.attempts, 'attempt')}")
             return None
         if turn.delays is None:
             turn.delays = backoff.expo(factor=self._window / 2, max_value=LONGEST_WAIT * self._window)

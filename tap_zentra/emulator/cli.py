@@ -28,25 +28,28 @@ QUICK_SWITCH = 0.0005
 
 
 api_option = click.option(
-    "--api", type=click.Choice(["v4", "v5"]), default="v4", help="Which version of the API the tap is told to read."
+    "--api",
+    type=click.Choice(["v4", "v5"]),
+    default="v4",
+    help="Version of the API that the printed or exported settings tell the tap to use.",
 )
 
 
 @click.group(no_args_is_help=False, context_settings={"show_default": True, "max_content_width": 110})
 def group() -> None:
-    """Run a ZENTRA Cloud on this machine, to try tap-zentra out without an account.
+    """Run a ZENTRA Cloud emulator on this machine, to try out tap-zentra without an account.
 
-    It answers as METER's service does, with made-up weather, and is as strict about how often it may be called.
-    A POST to its address /control/let-window-pass lets it forget the calls so far, as if the minute were over.
+    It responds as METER's service does, with made-up weather data, and enforces the same call limits. A POST to
+    /control/let-window-pass resets the call limits, as if the minute were over.
     """
 
 
 @group.command(epilog=KINDS_EPILOG)
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port of this machine. 0: a free one.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port to listen on. 0: any free port.")
 @api_option
 @emulator_options
 def serve(port: int, api: str, **options: object) -> int:
-    """Run until Ctrl-C, and tell how the tap finds it."""
+    """Run until Ctrl-C, and print the settings that make the tap use it."""
     stop = threading.Event()
     with handled(lambda _number: stop.set()), _emulator(options, port) as emulator:
         click.echo(_introduction(emulator, _environment(emulator, api)))
@@ -60,11 +63,11 @@ def serve(port: int, api: str, **options: object) -> int:
 @api_option
 @emulator_options
 def run(command: tuple[str, ...], api: str, **options: object) -> int:
-    """Run COMMAND with an emulator beside it, and end with its exit code.
+    """Run COMMAND with an emulator, and return its exit code.
 
-    The command finds the emulator by the environment variables TAP_ZENTRA_API_URL, TAP_ZENTRA_AUTH_TOKEN and
-    TAP_ZENTRA_DEVICE_SNS, with --api v5 also TAP_ZENTRA_API_VERSION, and its call limits likewise where they differ
-    from the real service's.
+    The environment variables TAP_ZENTRA_API_URL, TAP_ZENTRA_AUTH_TOKEN and TAP_ZENTRA_DEVICE_SNS (with --api v5 also
+    TAP_ZENTRA_API_VERSION) point the command to the emulator; its call limits are set in the same way where they
+    differ from the real service's.
 
     Example: zentra-emulator run --devices 5 --window 1 -- meltano run tap-zentra target-jsonl
     """
@@ -130,13 +133,13 @@ def _introduction(emulator: Emulator, environment: Mapping[str, str]) -> str:
     limits = f"{emulator.user_limit} for the account (not in v5), {emulator.device_limit} for each device"
     return "\n".join(
         [
-            f"ZENTRA Cloud emulator at {emulator.url} (Ctrl-C ends it)",
+            f"ZENTRA Cloud emulator at {emulator.url} (Ctrl-C stops it)",
             f"Token: {emulator.token}",
-            f"Calls in {emulator.window:g} s: {limits}",
+            f"Calls allowed in {emulator.window:g} s: {limits}",
             "Devices:",
             *told,
             "",
-            "So that tap-zentra reads from here, copy these lines into its terminal:",
+            "To make tap-zentra read from this emulator, paste these lines into its terminal:",
             *exports,
         ]
     )
@@ -144,4 +147,4 @@ def _introduction(emulator: Emulator, environment: Mapping[str, str]) -> str:
 
 def _summary(emulator: Emulator) -> str:
     refused = sum(call.status == 429 for call in emulator.calls)  # noqa: PLR2004 - Too Many Requests
-    return f"zentra-emulator: calls answered: {len(emulator.calls)}, of them refused (429): {refused}"
+    return f"zentra-emulator: calls received: {len(emulator.calls)}, of which rejected (429): {refused}"

@@ -17,7 +17,7 @@ COUNT = click.IntRange(1, 1_000_000)
 def a_number(_ctx: click.Context, _param: click.Parameter, given: float) -> float:
     """Let a number pass, and refuse what is none."""
     if math.isnan(given):  # click's ranges let it pass
-        raise click.BadParameter("it is not a number.")
+        raise click.BadParameter("not a number.")
     return given
 
 

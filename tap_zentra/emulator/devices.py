@@ -93,19 +93,23 @@ class Device:
     def __post_init__(self) -> None:
         _check(bool(self.device_sn.strip()), "a device needs a serial number")
         _check(self.records >= 0, "the number of records cannot be negative")
-        _check(self.first_mrid >= 1, "the first mrid is at least 1")
-        _check(self.interval >= 1, "the interval between records is at least 1 second")
+        _check(self.first_mrid >= 1, "the first mrid must be at least 1")
+        _check(self.interval >= 1, "the interval between records must be at least 1 second")
         _check(self.start.tzinfo is not None, "the start needs a time zone")
-        _check(all(1 <= first <= last for first, last in self.gaps), "a gap is FIRST-LAST, such as 200-300")
-        _check(all(1 <= first <= last for first, last in self.withheld), "what is withheld has a first and a last mrid")
-        _check(self.skip_every == 0 or self.skip_every >= 2, "of mrids at least every second is used")  # noqa: PLR2004
-        _check(all(seconds >= 0 for _, seconds in self.silences), "a silence cannot last less than 0 seconds")
-        _check(all(1 <= first <= last for first, last, _ in self.clock), "a wrong clock has a first and a last mrid")
+        _check(all(1 <= first <= last for first, last in self.gaps), "a gap must be FIRST-LAST, such as 200-300")
+        _check(
+            all(1 <= first <= last for first, last in self.withheld), "withheld records need a first and a last mrid"
+        )
+        _check(self.skip_every == 0 or self.skip_every >= 2, "at least every second mrid must be used")  # noqa: PLR2004
+        _check(all(seconds >= 0 for _, seconds in self.silences), "the length of a silence cannot be negative")
+        _check(all(1 <= first <= last for first, last, _ in self.clock), "a wrong clock needs a first and a last mrid")
         _check(self.subscription_ends is None or self.subscription_ends.tzinfo is not None, "the end needs a time zone")
         offsets = (self.tz_offset, *(offset for _, offset in self.time_zones))
-        _check(all(abs(one) <= MAX_OFFSET for one in offsets), "local time differs from UTC by 14 hours at most")
-        _check(_ascending(self.time_zones), "time zones are in the order of their mrids, each of which has one")
-        _check(_ascending(self.refits), "refits are in the order of their mrids, each of which has one")
+        _check(
+            all(abs(one) <= MAX_OFFSET for one in offsets), "local time cannot differ from UTC by more than 14 hours"
+        )
+        _check(_ascending(self.time_zones), "time zones must be in ascending order of their mrids, one for each")
+        _check(_ascending(self.refits), "refits must be in ascending order of their mrids, one for each")
         self._check_stamps()
 
     @cached_property
@@ -281,7 +285,7 @@ class Device:
             return
         stamps = [self.timestamp(mrid) for stretch, _ in self._stretches for mrid in (stretch[0], stretch[-1])]
         latest = max(stamps) + max(0, *self._zones[1])
-        _check(min(stamps) >= 0 and latest < YEAR_10000, "no record is stamped before 1970 or after the year 9999")
+        _check(min(stamps) >= 0 and latest < YEAR_10000, "no record may be stamped before 1970 or after the year 9999")
 
 
 def fleet(

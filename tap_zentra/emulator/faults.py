@@ -45,23 +45,23 @@ DELIVERIES: Final[dict[str, Delivery]] = {
 """Faults of a right answer on its way back."""
 
 KINDS: Final = {
-    "500": "the service breaks and answers with an error page",
-    "503": "it is down for maintenance",
-    "html": "a maintenance page that claims to be a right answer (status 200)",
-    "401": "the token is not accepted",
-    "403": "the user may not see the device",
+    "500": "the service fails with an error page",
+    "503": "the service is down for maintenance",
+    "html": "a maintenance page that looks like a success (status 200)",
+    "401": "the token is rejected",
+    "403": "the user has no access to the device",
     "404": "the device is not found",
-    "redirect": "the answer points to another server",
-    "reset": "the connection breaks off without an answer",
-    "cut": "the answer breaks off in its middle",
-    "cut-chunked": "the same, but the answer seems to be complete",
-    "hang": "no answer ever comes",
-    "lockout": "the device may not be called for one window, and Retry-After says so",
-    "lockout-silent": "the same without Retry-After",
-    "lockout-account": "nothing of the account may be called for one window",
-    "other-device": f"the page of another device ({STRANGER})",
+    "redirect": "the response redirects to another server",
+    "reset": "the connection is reset without a response",
+    "cut": "the response is cut off halfway",
+    "cut-chunked": "the same, but the response seems complete",
+    "hang": "no response ever arrives",
+    "lockout": "the device is locked for one window, and Retry-After says so",
+    "lockout-silent": "the same, without Retry-After",
+    "lockout-account": "the whole account is locked for one window",
+    "other-device": f"a page of another device ({STRANGER})",
     "token-repeated": "v5: the next_token leads to the same page again",
-    "token-refused": "v5: the next_token is refused; calls without one are not hit",
+    "token-refused": "v5: the next_token is rejected; calls without one are not affected",
 }
 """What each kind of fault is, in plain words."""
 
@@ -95,11 +95,11 @@ class Fault:
 
     def __post_init__(self) -> None:
         if isinstance(self.kind, str) and self.kind not in KINDS:
-            raise ValueError(f"there is no fault '{self.kind}'; there are: {', '.join(KINDS)}")
+            raise ValueError(f"there is no fault '{self.kind}'; the kinds are: {', '.join(KINDS)}")
         if self.times is not None and self.times < 1:
-            raise ValueError("a fault happens at least 1 time")
+            raise ValueError("a fault must happen at least once")
         if self.seconds is not None and self.seconds < 1:
-            raise ValueError("a lock-out lasts at least 1 second")
+            raise ValueError("a lock-out must last at least 1 second")
 
     @classmethod
     def parse(cls, text: str) -> Fault:
@@ -110,7 +110,7 @@ class Fault:
         """
         match = _PATTERN.fullmatch(text.strip())
         if match is None:
-            raise ValueError(f"'{text}' is not of the form KIND[@DEVICE][xTIMES]")
+            raise ValueError(f"'{text}' does not have the form KIND[@DEVICE][xTIMES]")
         times = match["times"]
         return cls(match["kind"], match["device"], None if times is None else int(times))
 

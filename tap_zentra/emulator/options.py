@@ -46,7 +46,7 @@ class Gap:
         """
         match = GAP.fullmatch(text.strip())
         if match is None or not 1 <= int(match["first"]) <= int(match["last"]):
-            raise ValueError(f"'{text}' is not of the form 200-300 or z6-00002:200-300")
+            raise ValueError(f"'{text}' does not have the form 200-300 or z6-00002:200-300")
         return cls(match["device"], int(match["first"]), int(match["last"]))
 
 
@@ -83,7 +83,7 @@ def _parse_moment(text: str) -> datetime:
 
 def _a_period(_ctx: click.Context, _param: click.Parameter, given: int) -> int:
     if given == 1:
-        raise click.BadParameter("1 would leave no record number; it is 0 or at least 2.")
+        raise click.BadParameter("1 would leave no record numbers; use 0, or 2 or more.")
     return given
 
 
@@ -92,95 +92,99 @@ class ServiceOptions:
     """How the service behaves, in v4 or in all versions."""
 
     user_limit: int = field(
-        default=USER_LIMIT, metadata=option("Calls that the account may make in one window; not in v5.", type=COUNT)
+        default=USER_LIMIT, metadata=option("v3, v4: calls that the account may make per window.", type=COUNT)
     )
-    device_limit: int = field(default=DEVICE_LIMIT, metadata=option("Calls for each device in one window.", type=COUNT))
+    device_limit: int = field(
+        default=DEVICE_LIMIT, metadata=option("Calls that each device allows per window.", type=COUNT)
+    )
     window: float = field(
         default=WINDOW,
-        metadata=seconds("Seconds over which calls are counted. The real service has 60; less saves waiting.", 0.001),
+        metadata=seconds(
+            "Length of the call limits' window in seconds. The real service uses 60; less saves waiting.", 0.001
+        ),
     )
-    latency: float = field(default=0.0, metadata=seconds("Seconds that every answer takes.", 0))
+    latency: float = field(default=0.0, metadata=seconds("Seconds that every response takes.", 0))
     pages: Pages = field(
         default="records",
         metadata=option(
-            "What a page of N is where records are missing: the next N records that exist, or the next N record "
-            "numbers, of which some or all may be missing.",
+            "What a page of N contains where records are missing: the next N existing records, or the next N record "
+            "numbers, some or all of which may be missing.",
             type=click.Choice(["records", "ids"]),
         ),
     )
     sorting: Sorting = field(
         default="mrid",
         metadata=option(
-            "What sort_by sorts, and so which records are the first N of those asked for: record numbers, or times, "
-            "which differ where a device's clock is wrong; 'descending': sort_by is ignored, the newest record comes "
-            "first.",
+            "What sort_by sorts by, and therefore which N of the requested records come first: record numbers, or "
+            "times, which differ where a device's clock was wrong; 'descending': sort_by is ignored and the newest "
+            "record comes first.",
             type=click.Choice(["mrid", "time", "descending"]),
         ),
     )
     page_days: int = field(
         default=0,
         metadata=option(
-            "A page in ascending order also ends at the device's local midnight so many days after its start, which "
-            "is the date asked for, or when the first record of the numbers asked for was due; so it is empty where "
-            "a device was silent for longer. Version 3 of the service has 21. 0: it does not.",
+            "A page in ascending order also ends at the device's local midnight this many days after its start: the "
+            "requested date, or the time when the first requested record number was due. It is therefore empty where "
+            "a device was silent for longer. Version 3 of the service uses 21. 0: no limit.",
             type=click.IntRange(0, 36_500),
         ),
     )
     late_values: LateValues = field(
         default="none",
         metadata=option(
-            "Whether a device's newest record lacks values until the next one is made: every second sensor's is "
-            "absent, or is null and an error.",
+            "Whether values are missing from a device's newest record until the next one is made: those of every "
+            "second sensor are absent, or null with an error.",
             type=click.Choice(["none", "absent", "null"]),
         ),
     )
     duplicates: bool = field(
         default=False,
-        metadata=option("Readings of every fifth record number come twice, one right after the other.", is_flag=True),
+        metadata=option("Send the readings of every fifth record number twice in a row.", is_flag=True),
     )
     odd_fields: bool = field(
         default=False,
         metadata=option(
-            "Optional fields come in the forms that clients have met: numbers as texts and the other way round, a "
-            "datetime that is NaN, a NUL in a name.",
+            "Send optional fields in the odd forms that clients have met: numbers as text and vice versa, a datetime "
+            "that is NaN, a NUL in a name.",
             is_flag=True,
         ),
     )
     empty_days: EmptyDays = field(
         default="null",
         metadata=choice(
-            "How get_env_model_data writes the value of a day without records: null, or the bare word NaN.",
+            "How get_env_model_data writes the value of a day without records: as null, or as the bare word NaN.",
             ["null", "nan"],
         ),
     )
     entry_order: EntryOrder = field(
         default="steady",
         metadata=option(
-            "Whether the entries of a measurement come in the same order in every answer, or in an order of its own "
-            "in each.",
+            "Whether the entries of a measurement have the same order in every response, or a different order in each.",
             type=click.Choice(["steady", "shuffled"]),
         ),
     )
     seed: int = field(
         default=1,
         metadata=option(
-            "The same number always gives the same devices and faults, and values where --until is the same.", type=int
+            "The same number always gives the same devices and faults and, with the same --until, the same values.",
+            type=int,
         ),
     )
     growth: int = field(
         default=0,
         metadata=option(
-            "New records that every device makes in each --growth-interval while the emulator runs.",
+            "New records that every device makes per --growth-interval while the emulator is running.",
             type=click.IntRange(0, 1_000_000),
         ),
     )
-    growth_interval: float = field(default=60.0, metadata=seconds("Seconds, see --growth.", 0.01))
+    growth_interval: float = field(default=60.0, metadata=seconds("Seconds; see --growth.", 0.01))
     faults: Sequence[Fault] = field(
         default=(),
         metadata=option(
-            "Something that goes wrong, as KIND[@DEVICE][xTIMES]: '500' hits every call, '500@z6-00002' every call "
-            "for that device, '500@z6-00002x3' the first three, '500@devices' every call for v5's device list. The "
-            "kinds are below. Can be repeated.",
+            "A fault, as KIND[@DEVICE][xTIMES]: '500' affects every call, '500@z6-00002' every call for that device, "
+            "'500@z6-00002x3' the first three of them, '500@devices' every call for v5's device list. The kinds are "
+            "listed below. Can be repeated.",
             "--fault",
             metavar="KIND[@DEVICE][xTIMES]",
             callback=_reading(Fault.parse),
@@ -190,7 +194,7 @@ class ServiceOptions:
     fault_rate: float = field(
         default=0.0,
         metadata=option(
-            "Share of all calls, from 0 to 1, on which something goes wrong by chance.",
+            "Share of calls, from 0 to 1, that are affected by a random fault.",
             type=click.FloatRange(0, 1),
             callback=a_number,
         ),
@@ -198,7 +202,7 @@ class ServiceOptions:
     fault_kinds: Sequence[str] = field(
         default=PASSING_KINDS,
         metadata=option(
-            "What goes wrong by chance, see --fault-rate: kinds of --fault, with commas.",
+            "Kinds of random faults (see --fault-rate), separated by commas.",
             metavar="KIND[,KIND...]",
             callback=_reading(_parse_kinds),
             default=",".join(PASSING_KINDS),
@@ -207,30 +211,29 @@ class ServiceOptions:
     retry_after: RetryAfter = field(
         default="none",
         metadata=option(
-            "Whether and how a refused call (429) is told in the header Retry-After when to come again.",
+            "Whether and how the Retry-After header of a rejected call (429) says when to call again.",
             type=click.Choice(["none", "seconds", "date"]),
         ),
     )
     limit_words: LimitWords = field(
         default="own",
         metadata=option(
-            "Whether a call that exceeds the account's limit is refused in the words of its own limit, or in those of "
-            "the device's.",
+            "Whether the message for a call that exceeds the account's limit names that limit, or the device's.",
             type=click.Choice(["own", "device"]),
         ),
     )
     extend_lockouts: bool = field(
-        default=False, metadata=option("A call that is refused starts the waiting time anew.", is_flag=True)
+        default=False, metadata=option("Every rejected call restarts the waiting time.", is_flag=True)
     )
     token: str = field(
         default="",
         repr=False,
-        metadata=option("Token of the account, any text. Without: one that depends on --seed."),
+        metadata=option("Token of the account; any text. If not given: one that depends on --seed."),
     )
     call_log: Path | None = field(
         default=None,
         metadata=option(
-            "File to which one line of JSON is added for every call. The token is never in it.",
+            "File to which a line of JSON is appended for every call. It never contains the token.",
             type=click.Path(dir_okay=False, writable=True, path_type=Path),
         ),
     )
@@ -242,29 +245,29 @@ class Options(V5Options, ServiceOptions):
 
 
 FLEET_OPTIONS = (
-    click.option("--devices", type=click.IntRange(1, 99_999), default=3, help="How many devices the account has."),
+    click.option("--devices", type=click.IntRange(1, 99_999), default=3, help="Number of devices in the account."),
     click.option(
         "--records",
         metavar="NUMBER[,NUMBER...]",
         callback=_reading(_parse_records),
         default="100",
-        help="How many records each device holds. A list such as 10,250,3000 is given out in turn.",
+        help="Number of records of each device. The numbers of a list such as 10,250,3000 are used in turn.",
     ),
     click.option(
         "--eventful",
         is_flag=True,
-        help="Eight devices instead, with records of two weeks, in which everything happens once that readings can be "
-        "misread by: a swapped probe, a moved port, changed units, another time zone, the end of summer time, days of "
-        "silence, a wrong clock, a device of another user. --devices and --records do not count then.",
+        help="Use eight devices with two weeks of records that contain, once each, the events that make readings easy "
+        "to misinterpret: a swapped probe, a moved port, changed units, another time zone, the end of daylight saving "
+        "time, days of silence, a wrong clock, a device of another user. --devices and --records are ignored.",
     ),
-    click.option("--interval", type=COUNT, default=900, help="Seconds between two records of a device."),
+    click.option("--interval", type=COUNT, default=900, help="Seconds between the records of a device."),
     click.option(
         "--until",
         metavar="MOMENT",
         callback=_reading(_parse_moment),
         default="now",
-        help="When the next record of each device is due, as an ISO 8601 date (UTC unless it says otherwise) or 'now'. "
-        "The newest record is one --interval older. With --growth a past one is best: records are stamped one "
+        help="When the next record of each device is due: an ISO 8601 date (UTC unless a time zone is given) or 'now'. "
+        "The newest record is one --interval older. With --growth, use a date in the past: records are stamped one "
         "--interval apart, however fast they are made.",
     ),
     click.option(
@@ -272,20 +275,20 @@ FLEET_OPTIONS = (
         metavar="[DEVICE:]FIRST-LAST",
         callback=_reading(Gap.parse),
         multiple=True,
-        help="Records that are missing: 200-300 for every device, z6-00002:200-300 for one. Can be repeated.",
+        help="Missing records: 200-300 for every device, z6-00002:200-300 for one. Can be repeated.",
     ),
     click.option(
         "--skip-every",
         type=click.IntRange(0, 1_000_000),
         callback=_a_period,
         default=0,
-        help="Record numbers divisible by this are never used although no record is missing. 0: all are used.",
+        help="Never use record numbers divisible by this number, although no record is missing. 0: use all numbers.",
     ),
 )
 """Options of the command alone: programs make their devices themselves."""
 
 
-KINDS_EPILOG = "\b\nWhat can go wrong (--fault, --fault-kinds):\n" + "\n".join(
+KINDS_EPILOG = "\b\nKinds of faults (--fault, --fault-kinds):\n" + "\n".join(
     f"  {kind:<17}{meaning}" for kind, meaning in KINDS.items()
 )
 
@@ -321,13 +324,15 @@ def devices_of(options: Mapping[str, Any]) -> list[Device]:
             else fleet(options["devices"], options["records"], seed=options["seed"], interval=interval, end=end)
         )
     except OverflowError:
-        raise click.UsageError("So many --records at such an --interval began before the calendar.") from None
+        raise click.UsageError(
+            "The first record would be before the year 1; use a later --until, fewer --records or a shorter --interval."
+        ) from None
     known = {device.device_sn for device in devices}
     named = {fault.device_sn for fault in options["faults"]} | {gap.device_sn for gap in options["gaps"]}
     unknown = sorted(device_sn for device_sn in named if device_sn and device_sn not in {*known, DEVICE_LIST})
     if unknown:
         last = devices[-1].device_sn
-        raise click.UsageError(f"There is no device {unknown[0]}; the last one is {last}.")
+        raise click.UsageError(f"There is no device {unknown[0]}; the last device is {last}.")
     skip_every = options["skip_every"]
     return [replace(device, gaps=_gaps(device, options["gaps"]), skip_every=skip_every) for device in devices]
 

@@ -18,7 +18,7 @@ BESIDE_THE_VALUE = ("overlap", "places", "asked", "stations", "known")
 NEWEST_READINGS = "newest_readings"
 """Beside the partitions: each device's newest reading, in seconds since 1970, so that a silent one has an age."""
 
-HAND_OVER = "hand over the state of an earlier run, such as `meltano state get` prints it, or none to begin anew"
+HAND_OVER = "pass the state of an earlier run, as `meltano state get` prints it, or none to start from the beginning"
 
 LONGEST_SHOWN = 40
 """Characters of a part that is wrong: enough to find it by."""
@@ -77,7 +77,7 @@ def read_state(given: object) -> dict[str, Any]:
         state = _object(state["singer_state"], "singer_state")
     if state and "bookmarks" not in state:
         raise StateError(
-            f"the state is not one of this tap: it has {', '.join(state)}, but neither bookmarks nor singer_state; "
+            f"the state is not from this tap: it has {', '.join(state)}, but neither bookmarks nor singer_state; "
             f"{HAND_OVER}"
         )
     for stream, stream_state in _object(state.get("bookmarks", {}), "bookmarks").items():
@@ -100,7 +100,7 @@ def _object(given: object, place: str) -> dict[str, Any]:
 def _unfit(place: str, expected: str, given: object) -> StateError:
     found = json.dumps(given, default=str)
     shown = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}…"
-    return StateError(f"the state is not one of this tap: {place} should be {expected}, not {shown}; {HAND_OVER}")
+    return StateError(f"the state is not from this tap: {place} should be {expected}, not {shown}; {HAND_OVER}")
 
 
 class Bookmarks:
@@ -133,15 +133,17 @@ class Bookmarks:
                 self._add(partition["context"]["device_sn"], partition)
         except (TypeError, KeyError, AttributeError):
             raise StateError(
-                f"the state is not one of this tap: each partition needs a context with device_sn; {HAND_OVER}"
+                f"the state is not from this tap: each partition needs a context with device_sn; {HAND_OVER}"
             ) from None
 
     def _add(self, device_sn: str, partition: dict[str, Any]) -> None:
         if same_device(device_sn) in self._by_device:
             raise StateError(f"the state has two bookmarks for {device_sn}; remove the one with the higher value")
         if (given := partition.get("replication_key_value")) is not None and self._position(given) is None:
-            expected = "a moment such as 2026-01-31T12:00:00+00:00" if self._of_moments else "an mrid (a whole number)"
-            raise StateError(f"the state's bookmark of {device_sn} should be {expected}, not {given!r}")
+            expected = (
+                "a timestamp such as 2026-01-31T12:00:00+00:00" if self._of_moments else "an mrid (a whole number)"
+            )
+            raise StateError(f"the state's bookmark for {device_sn} should be {expected}, not {given!r}")
         self._by_device[same_device(device_sn)] = partition
 
     def get(self, device_sn: str) -> Bookmark | None:

@@ -28,25 +28,23 @@ COLUMNS = (
     th.Property(
         "outcome",
         th.StringType,
-        description="What became of the device in the run: `current` (read to its end), `failed`, or `not asked`.",
+        description="Outcome for the device: `current` (everything was read), `failed`, or `not asked` (no call made).",
     ),
-    th.Property("error", th.StringType, description="Why it failed, or was not asked."),
-    th.Property(
-        "first_reading_utc", th.DateTimeType, description="Moment of its first reading, UTC, as far as it is known."
-    ),
+    th.Property("error", th.StringType, description="Why it failed or was not asked."),
+    th.Property("first_reading_utc", th.DateTimeType, description="Time of its first reading, UTC, as far as known."),
     th.Property(
         "last_reading_utc",
         th.DateTimeType,
-        description="Moment of its newest reading that is known, UTC; readings that a wrong clock has stamped in the "
-        "future don't count.",
+        description="Time of its newest known reading, UTC; readings that a wrong clock has stamped in the future do "
+        "not count.",
     ),
-    th.Property("readings_read", th.IntegerType, description="Readings that the run has written."),
-    th.Property("calls", th.IntegerType, description="Calls that the run has made for the device."),
-    th.Property("synced_at", th.DateTimeType, description="When the run came to its end, UTC."),
+    th.Property("readings_read", th.IntegerType, description="Number of readings that the run wrote."),
+    th.Property("calls", th.IntegerType, description="Number of calls that the run made for the device."),
+    th.Property("synced_at", th.DateTimeType, description="When the run ended, UTC."),
 )
 """Columns that devices have whichever API they come from."""
 
-CUT_SHORT = "the run ended before the device was read to its end"
+CUT_SHORT = "the run ended before everything was read"
 """What is said of a device that nothing else is known to be wrong with."""
 
 

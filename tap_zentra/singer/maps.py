@@ -55,7 +55,7 @@ def _named(stream_map: CustomStreamMap) -> Callable[[str, ast.Expr, dict[str, An
             cause = error.__cause__ if isinstance(error, MapExpressionError) and error.__cause__ else error
             key = ", ".join(f"{column} {record.get(column)}" for column in stream_map.raw_key_properties or ())
             message = (
-                f"stream map of {stream_map.stream_name}: `{property_name or '__filter__'}: {expr}` fails for the "
+                f"stream map of {stream_map.stream_name}: `{property_name or '__filter__'}: {expr}` failed for the "
                 f"record with {key}: {_advice(cause, expr_parsed, record, property_name)}"
             )
             raise StreamMapError(" ".join(message.split())) from None
@@ -66,16 +66,16 @@ def _named(stream_map: CustomStreamMap) -> Callable[[str, ast.Expr, dict[str, An
 def _advice(cause: BaseException, parsed: ast.Expr, record: Mapping[str, Any], property_name: str | None) -> str:
     """Return why an expression failed, and what to write instead."""
     if isinstance(cause, simpleeval.NameNotDefined):
-        return f"there is no {cause.name}; the columns are {', '.join(record)}"
+        return f"there is no column {cause.name}; the columns are {', '.join(record)}"
     nulls = list(dict.fromkeys(_nulls(parsed, record, property_name)))
     if nulls and isinstance(cause, TypeError | AttributeError | simpleeval.AttributeDoesNotExist):
         are_null = f"{' and '.join(nulls)} {'is' if len(nulls) == 1 else 'are'} null"
-        return f"{are_null}; write instead {_guarded(parsed, [f'{name} is not None' for name in nulls], property_name)}"
+        return f"{are_null}; use {_guarded(parsed, [f'{name} is not None' for name in nulls], property_name)} instead"
     divisors = list(dict.fromkeys(_divisors(parsed)))
     if divisors and isinstance(cause, ZeroDivisionError):
-        return f"division by zero; write instead {_guarded(parsed, divisors, property_name)}"
+        return f"division by zero; use {_guarded(parsed, divisors, property_name)} instead"
     reason = f"{type(cause).__name__}: {cause}"
-    return f"{reason}; write it so that it holds for every record, for example with `… if … else None`"
+    return f"{reason}; write it so that it works for every record, for example with `… if … else None`"
 
 
 def _nulls(parsed: ast.Expr, record: Mapping[str, Any], property_name: str | None) -> Iterator[str]:

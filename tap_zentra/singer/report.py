@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tap_zentra.calls.errors import counted
 from tap_zentra.calls.schedule import Outcome, Phase, calls_left_by_device
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tap_zentra.calls.limits import CallLimits
     from tap_zentra.singer.pages import DeviceProgress
@@ -33,7 +34,7 @@ SUMMARY = "run summary: "
 def duration(seconds: float) -> str:
     """Return a duration in the unit that a person would choose: `45 s`, `12 min`, `3.5 h`, `2.1 d`."""
     if math.isinf(seconds):
-        return "not known yet"
+        return "not yet known"
     for limit, length, unit in ((60, 1, "s"), (3600, 60, "min"), (48 * 3600, 3600, "h")):
         if seconds < limit:
             return f"{seconds / length:.{int(unit == 'h')}f} {unit}"
@@ -76,11 +77,11 @@ class Progress:
         readings = sum(device.readings for device in self._devices)
         left = calls_left_by_device(to_do)
         self._logger.info(
-            "%d of %d devices done, %d pages, %d readings (%.0f/s), time left: %s",
+            "%d of %s done, %s, %s (%.0f/s), time left: %s",
             len({turn.device_sn for turn in turns}) - len(left),
-            len({turn.device_sn for turn in turns}),
-            sum(device.pages for device in self._devices),
-            readings,
+            counted(len({turn.device_sn for turn in turns}), "device"),
+            counted(sum(device.pages for device in self._devices), "page"),
+            counted(readings, "reading"),
             readings / (now - self._started),
             duration(self._limits.seconds_for(left.values())),
         )
@@ -95,7 +96,7 @@ class Report:
         devices: Sequence[DeviceProgress],
         logger: logging.Logger,
         *,
-        noun: str = "devices",
+        noun: str = "device",
         expects_news: bool = True,
         by_mrid: bool,
         now: float,
@@ -107,7 +108,7 @@ class Report:
             stream: Name of the stream.
             devices: What became of each device.
             logger: Where the lines go.
-            noun: What to call them.
+            noun: What to call one of them.
             expects_news: Whether one that has sent nothing for long is silent.
             by_mrid: Whether positions are mrids; else they are moments.
             now: The time of day, in seconds since 1970.
@@ -139,13 +140,12 @@ class Report:
         outcomes = [device.outcome for device in self._devices]
         not_asked = outcomes.count(Outcome.NOT_ASKED)
         self._logger.info(
-            "%d %s: %d current, %d failed%s; %d readings in %s",
-            len(outcomes),
-            self._noun,
+            "%s: %d current, %d failed%s; %s in %s",
+            counted(len(outcomes), self._noun),
             outcomes.count(Outcome.CURRENT),
             outcomes.count(Outcome.FAILED),
             f", {not_asked} not asked" if not_asked else "",
-            sum(device.readings for device in self._devices),
+            counted(sum(device.readings for device in self._devices), "reading"),
             duration(seconds),
         )
         self._logger.info("%s%s", SUMMARY, msgspec.json.encode(self._for_programs(now, seconds)).decode())
@@ -186,35 +186,34 @@ class Report:
 
     def _warn(self, now: float) -> None:
         """Name the devices that were read without a fault and may not be well all the same."""
-        silent = [
-            f"{device.turn.device_sn} ({_age_in_words(device, now)})"
-            for device in self._devices
-            if self._is_silent(device, now)
-        ]
-        if silent:
-            self._logger.warning(
-                "%d devices are silent, no reading of the last %s is known: %s",
-                len(silent),
-                duration(STALE),
-                ", ".join(silent),
-            )
-        ahead = [
-            f"{device.turn.device_sn} (a reading is stamped {_in_words(device.ahead)})"
-            for device in self._devices
-            if device.ahead is not None
-        ]
-        if ahead:
-            self._logger.warning("%d devices whose clock is ahead: %s", len(ahead), ", ".join(ahead))
-        back = [
-            f"{device.turn.device_sn} (behind mrid {device.went_back})"
-            for device in self._devices
-            if _went_back(device)
-        ]
-        if back:
-            self._logger.warning("%d devices whose newest mrid went backwards: %s", len(back), ", ".join(back))
-        if self._subscriptions:
-            ends = [f"{device_sn} ({words})" for device_sn, words in self._subscriptions.items()]
-            self._logger.warning("%d devices whose subscription has ended or ends soon: %s", len(ends), ", ".join(ends))
+        self._warn_of(
+            f"sent no readings for more than {STALE / 3600:g} h",
+            {
+                device.turn.device_sn: _age_in_words(device, now)
+                for device in self._devices
+                if self._is_silent(device, now)
+            },
+        )
+        self._warn_of(
+            "a clock that is ahead",
+            {
+                device.turn.device_sn: f"a reading is stamped {_in_words(device.ahead)}"
+                for device in self._devices
+                if device.ahead is not None
+            },
+        )
+        self._warn_of(
+            "a lower newest mrid than before",
+            {device.turn.device_sn: f"was mrid {device.went_back}" for device in self._devices if _went_back(device)},
+        )
+        self._warn_of("a subscription that has ended or ends soon", self._subscriptions)
+
+    def _warn_of(self, what: str, devices: Mapping[str, str]) -> None:
+        """Say what some devices have, and of each the particulars."""
+        if devices:
+            have = f"{counted(len(devices), 'device')} {'has' if len(devices) == 1 else 'have'}"
+            named = ", ".join(f"{device_sn} ({words})" for device_sn, words in devices.items())
+            self._logger.warning("%s %s: %s", have, what, named)
 
     def _is_silent(self, device: DeviceProgress, now: float) -> bool:
         if device.outcome is not Outcome.CURRENT or not self._expects_news:
@@ -243,12 +242,12 @@ class Report:
         return f"{first} to {last}"
 
     def _remarks(self, device: DeviceProgress, now: float) -> list[str]:
-        what = "records" if self._by_mrid else "moments"
+        changed = counted(device.rewritten, "record" if self._by_mrid else "timestamp")
         remarks = {
             "silent": self._is_silent(device, now),
             "clock is ahead": device.ahead is not None,
             "mrid went backwards": _went_back(device),
-            f"{device.rewritten} {what} late or corrected": device.rewritten > 0,
+            f"{changed} with late or corrected values": device.rewritten > 0,
         }
         return [remark for remark, holds in remarks.items() if holds]
 
@@ -275,4 +274,4 @@ def _age(newest: float, now: float) -> float:
 def _age_in_words(device: DeviceProgress, now: float) -> str:
     if device.newest is not None:
         return duration(_age(device.newest, now))
-    return "no record" if device.bookmark is None else f"nothing since mrid {device.bookmark.value}"
+    return "no readings at all" if device.bookmark is None else f"nothing since mrid {device.bookmark.value}"

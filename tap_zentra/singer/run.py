@@ -78,7 +78,7 @@ class Run:
         """Why devices were not called for that should have been; None: that is not so."""
         if self.token_error is not None:
             return str(self.token_error)
-        return "the run ended before" if self.is_stopped else None
+        return "the run ended before it was called" if self.is_stopped else None
 
     @property
     def failures(self) -> list[str]:

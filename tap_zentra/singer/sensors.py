@@ -34,36 +34,39 @@ _COLUMNS = (
         "sub_sensor_index",
         th.IntegerType,
         required=True,
-        description="As in the readings: 0; 1, 2, … for further places of the same port and measurement.",
+        description="As in the readings: 0, or 1, 2, … for further sensors with the same port and measurement.",
     ),
     columns.MEASUREMENT,
     th.Property(
         "sensor_name",
         th.StringType,
         required=True,
-        description="Kind of sensor, for example `TEROS 12`; empty when the service names none.",
+        description="Type of sensor, for example `TEROS 12`; empty if the service gives none.",
     ),
     th.Property(
         "sensor_sn",
         th.StringType,
         required=True,
-        description="Serial number of the sensor; empty when the service names none, as API v5 does.",
+        description="Serial number of the sensor; empty if the service gives none, as with API v5.",
     ),
     th.Property(
-        "units", th.StringType, required=True, description="Units of the values, for example `m³/m³`; empty: none."
+        "units",
+        th.StringType,
+        required=True,
+        description="Units of the values, for example `m³/m³`; empty if there are none.",
     ),
     th.Property("depth", th.StringType, description="Depth of the sensor as entered in ZENTRA Cloud (API v4)."),
-    th.Property("precision", th.IntegerType, description="Decimal places that the service shows (API v4)."),
+    th.Property("precision", th.IntegerType, description="Number of decimal places that the service shows (API v4)."),
     th.Property(
-        "first_seen_utc", th.DateTimeType, description="Moment of its first reading that this run has read, UTC."
+        "first_seen_utc", th.DateTimeType, description="Time of the first of its readings that this run read, UTC."
     ),
     th.Property(
-        "last_seen_utc", th.DateTimeType, description="Moment of its last reading that this run has read, UTC."
+        "last_seen_utc", th.DateTimeType, description="Time of the last of its readings that this run read, UTC."
     ),
 )
 _MRIDS = (
-    th.Property("first_mrid", th.IntegerType, description="Lowest mrid of its readings that this run has read."),
-    th.Property("last_mrid", th.IntegerType, description="Highest mrid of its readings that this run has read."),
+    th.Property("first_mrid", th.IntegerType, description="Lowest mrid of its readings that this run read."),
+    th.Property("last_mrid", th.IntegerType, description="Highest mrid of its readings that this run read."),
 )
 
 SENSORS = th.PropertiesList(*_COLUMNS).to_dict()

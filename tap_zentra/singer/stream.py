@@ -237,8 +237,8 @@ class FleetStream(StreamOfRun, Generic[AccountType]):
     is_followed: ClassVar[bool] = True
     """Whether the streams that call for nothing tell of its devices."""
 
-    noun: ClassVar[str] = "devices"
-    """What it reads one after the other."""
+    noun: ClassVar[str] = "device"
+    """One of the things that it reads one after the other."""
 
     def __init__(self, tap: Tap, account: Callable[[], AccountType]) -> None:
         """Make the stream.
@@ -333,7 +333,7 @@ class FleetStream(StreamOfRun, Generic[AccountType]):
         device_sns = self.device_sns(self._bookmarks)[:devices]
         reread = [one for one in device_sns if self._is_reread(one)]
         if reread and purpose is Purpose.WRITTEN:
-            self.logger.info("reading from the start again: %s", ", ".join(reread))
+            self.logger.info("re-reading from the start: %s", ", ".join(reread))
         for device_sn in device_sns:
             self._begin_device(device_sn, self._bookmarks, now)
 

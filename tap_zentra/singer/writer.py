@@ -35,8 +35,8 @@ class _Record(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
 class OutputClosedError(FatalSyncError):
     """Whoever read the output has gone, or has no room for more."""
 
-    def __init__(self, reason: str = "the program that reads the records has ended") -> None:
-        super().__init__(f"{reason}; what was not stored will be read again")
+    def __init__(self, reason: str = "the target closed the pipe") -> None:
+        super().__init__(f"{reason}; anything it did not store will be read again by the next run")
 
 
 class Writer(MsgSpecWriter):
@@ -87,5 +87,5 @@ class Writer(MsgSpecWriter):
         except BrokenPipeError:
             raise OutputClosedError from None
         except OSError as error:
-            raise OutputClosedError(f"the records can't be written: {error.strerror}") from None
+            raise OutputClosedError(f"cannot write to the target: {error.strerror}") from None
         self.bytes_written += len(lines)

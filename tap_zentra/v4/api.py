@@ -34,15 +34,15 @@ BODIES_BYTES = 128 * 2**20
 longer than fourteen seconds."""
 
 MOVED = (
-    "; if the account was moved to ZENTRA Cloud 2.0 (app.zentracloud.io), set api_version to v5 and auth_token to its "
-    "key there"
+    "; if the account has moved to ZENTRA Cloud 2.0 (app.zentracloud.io), set api_version to v5 and auth_token to the "
+    "account's key there"
 )
 """Such an account gets nothing from this service any more; which of these statuses says so is not known."""
 
 MAY_BE_MOVED = (401, 403, 404)
 
 NOT_CLASSIC = (
-    "; it does not look like a token of ZENTRA Cloud Classic (40 digits and letters from a to f): if it is a key of "
+    "; it does not look like a token of ZENTRA Cloud Classic (40 characters, 0-9 and a-f); if it is a key of "
     "ZENTRA Cloud 2.0 (app.zentracloud.io), set api_version to v5"
 )
 """What a refused token probably is that has another form."""
@@ -192,8 +192,8 @@ class Api:
         if response.status == UNAUTHORIZED:
             hint = moved if self._has_classic_token else NOT_CLASSIC
             return TokenRefusedError(
-                f"the service refuses the token ({status}: {words}); check auth_token, and server: a token is valid on "
-                f"one server only{hint}"
+                f"the service rejected the token ({status}: {words}); check auth_token and server (a token is valid on "
+                f"one server only){hint}"
             )
         if response.status == TOO_MANY_REQUESTS:
             return LockedOutError(
@@ -202,8 +202,8 @@ class Api:
                 account=locks_account(words, device_call_limit=self._device_call_limit),
             )
         return self._transport.general_error(response) or DeviceFailedError(
-            f"the service refuses the call ({status}: {words}); check {check}, the server, and that the token's user "
-            f"may see the device{moved}"
+            f"the service rejected the call ({status}: {words}); check {check}, the server, and that the token's user "
+            f"has access to the device{moved}"
         )
 
 

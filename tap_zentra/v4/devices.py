@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 DEVICES = th.PropertiesList(
     *devices.COLUMNS,
-    th.Property("first_mrid", th.IntegerType, description="mrid of its first reading, as far as it is known."),
-    th.Property("last_mrid", th.IntegerType, description="mrid of its newest reading that is known."),
+    th.Property("first_mrid", th.IntegerType, description="mrid of its first reading, as far as known."),
+    th.Property("last_mrid", th.IntegerType, description="mrid of its newest known reading."),
 ).to_dict()
 """JSON schema of stream `devices`: one record for each device at each run."""
 

@@ -72,26 +72,26 @@ ENV_MODEL_DATA = th.PropertiesList(
         "timestamp_utc",
         th.DateTimeType,
         required=True,
-        description="End of the day in the device's local time, as the service stamps it; ISO 8601, UTC.",
+        description="Timestamp of the day: its end in the device's local time; ISO 8601, UTC.",
     ),
     th.Property(
-        "value", th.NumberType, description="Evapotranspiration of the day, in `units`; null when it has no data."
+        "value", th.NumberType, description="Evapotranspiration of the day, in `units`; null if there is no data."
     ),
-    th.Property("units", th.StringType, description="Units as the account prefers them, for example `in`."),
+    th.Property("units", th.StringType, description="Units, according to the account's preferences, for example `in`."),
     th.Property("error_flag", th.BooleanType, description="True when the service marks the day as faulty."),
-    th.Property("error_description", th.StringType, description="What the service says of the fault."),
+    th.Property("error_description", th.StringType, description="The service's description of the fault."),
     columns.LOCAL_DATETIME,
-    th.Property("tz_offset", th.IntegerType, description="The local time's offset from UTC, in seconds."),
+    th.Property("tz_offset", th.IntegerType, description="Offset of the local time from UTC, in seconds."),
     th.Property(
         "elevation",
         th.NumberType,
-        description="Elevation that it was computed with, in metres; from `env_models`.",
+        description="Elevation used in the model, in metres; from `env_models`.",
     ),
-    th.Property("latitude", th.NumberType, description="Latitude, in degrees, likewise."),
+    th.Property("latitude", th.NumberType, description="Latitude used in the model, in degrees; from `env_models`."),
     th.Property(
         "wind_measurement_height",
         th.NumberType,
-        description="Height of the wind measurement, in metres, likewise.",
+        description="Height of the wind measurement used in the model, in metres; from `env_models`.",
     ),
     columns.EXTRA,
 ).to_dict()
@@ -187,11 +187,11 @@ def require_data_of(data: ModelData, station: EnvModel) -> None:
     metadata = data.metadata or Metadata()
     if metadata.data_source and same_device(metadata.data_source) != same_device(station.device_sn):
         raise UnexpectedBodyError(
-            f"the response is about another device: metadata.data_source is {one_line(metadata.data_source, 80)!r}"
+            f"the response is for another device: metadata.data_source is {one_line(metadata.data_source, 80)!r}"
         )
     if metadata.model_type and metadata.model_type.casefold() != station.model_type.casefold():
         raise UnexpectedBodyError(
-            f"the response is about another model than {station.model_type}: metadata.model_type is "
+            f"the response is for a model other than {station.model_type}: metadata.model_type is "
             f"{one_line(metadata.model_type, 80)!r}"
         )
 
@@ -344,7 +344,7 @@ class EnvModelStream(FleetStream[Account]):
     primary_keys = ENV_MODEL_DATA_KEY
     replication_key = "timestamp_utc"
     is_followed = False
-    noun = "stations"
+    noun = "station"
 
     @property
     @override

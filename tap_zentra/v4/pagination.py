@@ -198,7 +198,7 @@ class MridPaginator:
         asked = self.request
         self.done = True
         if max_mrid is None and self._max_mrid is not None:
-            raise NoProgressError(f"pagination.max_mrid is null, but it was {self._max_mrid} in the response before")
+            raise NoProgressError(f"pagination.max_mrid is null, but it was {self._max_mrid} in the previous response")
         self._max_mrid = max_mrid
         if max_mrid is None:
             step = self._no_records(timestamps_by_mrid)
@@ -229,25 +229,27 @@ class MridPaginator:
         if self.bookmark is None:
             return Step()
         self.went_back = self.bookmark
-        warning = f"the device has no records, but mrid {self.bookmark} has been read before"
+        warning = f"the device has no records, but mrid {self.bookmark} was read earlier"
         return Step(bookmark=self.bookmark, warning=warning)
 
     def _behind_bookmark(self, max_mrid: int, bookmark: int) -> Step:
         """The device was wiped or replaced and counts from 1 again, or the service lags behind itself."""
         self.went_back = bookmark
-        behind = f"its newest record is mrid {max_mrid}, but mrid {bookmark} has been read before"
+        behind = f"its newest record is mrid {max_mrid}, but mrid {bookmark} was read earlier"
         cheap = max_mrid <= self._page_size
         if not cheap and bookmark - max_mrid <= self._page_size:
-            lag = f"{behind}: the service lags behind itself; nothing is new, the next sync asks again"
+            lag = f"{behind}; the service is probably behind; nothing new was read; the next sync will check again"
             return self._keep_nothing(lag)
         if self._started_over:
-            raise NoProgressError(f"{behind}, and this sync has started over at the device's first record once")
+            raise NoProgressError(f"{behind}, and this sync has already started over from the device's first record")
         self._started_over = True
         self.bookmark = None
         self._last_moments.clear()
         self._ask(0)
-        reason = "it is one call to make sure" if cheap else "the device was wiped or replaced"
-        return self._keep_nothing(f"{behind}: {reason}; reading the device again from its first record")
+        reason = "may have been" if cheap else "was"
+        return self._keep_nothing(
+            f"{behind}; the device {reason} wiped or replaced; re-reading it from its first record"
+        )
 
     def _records(self, response: _Response) -> Step:
         """Take a page of a device that has records."""
@@ -328,9 +330,9 @@ class MridPaginator:
         if beyond <= response.max_mrid:
             self._ask(beyond)
             return self._keep_nothing()
-        brought = "no record at all" if self.bookmark is None else f"nothing behind mrid {self.bookmark}"
+        brought = "no records" if self.bookmark is None else f"nothing after mrid {self.bookmark}"
         newest = f"its newest record is mrid {response.max_mrid}"
-        return self._keep_nothing(f"{newest}, but the service brings {brought}; the next sync asks again")
+        return self._keep_nothing(f"{newest}, but the service returned {brought}; the next sync will try again")
 
     # Pages with records
 
@@ -362,11 +364,11 @@ class MridPaginator:
     def _refuse_what_was_not_asked_for(self, response: _Response) -> None:
         start, lowest = response.asked.start_mrid, min(response.timestamps_by_mrid)
         if start is not None and lowest < start:
-            raise NoProgressError(f"the response ignores start_mrid: asked for mrid {start} and up, got mrid {lowest}")
+            raise NoProgressError(f"the response ignores start_mrid: requested mrid {start} and up, got mrid {lowest}")
         end = response.asked.end_mrid
         if end is not None and response.highest > end and response.order is not Order.MRID:
             raise NoProgressError(
-                f"the response ignores sort_by and end_mrid: asked for mrid {start} to {end}, "
+                f"the response ignores sort_by and end_mrid: requested mrid {start} to {end}, "
                 f"got mrid {response.highest}"
             )
 

@@ -53,7 +53,7 @@ READINGS = th.PropertiesList(
         "mrid",
         th.IntegerType,
         required=True,
-        description="Measurement record id: one moment at one device. It grows with the device's records.",
+        description="Measurement record ID: identifies a record within its device, and increases with each record.",
     ),
     columns.TIMESTAMP_UTC,
     columns.PORT_NUMBER,
@@ -62,23 +62,28 @@ READINGS = th.PropertiesList(
         "sub_sensor_index",
         th.IntegerType,
         required=True,
-        description="0; 1, 2, … for further places of the same port and measurement (depths of a profile probe).",
+        description="0, or 1, 2, … for further sensors with the same port and measurement (such as depths of a profile "
+        "probe).",
     ),
     columns.VALUE,
-    th.Property("units", th.StringType, description="Units as the account prefers them, for example `m³/m³`."),
-    th.Property("precision", th.IntegerType, description="Decimal places that the service shows."),
+    th.Property(
+        "units", th.StringType, description="Units, according to the account's preferences, for example `m³/m³`."
+    ),
+    th.Property("precision", th.IntegerType, description="Number of decimal places that the service shows."),
     th.Property(
         "error_flag",
         th.BooleanType,
         description="True when the service marks the reading as faulty.",
     ),
-    th.Property("error_description", th.StringType, description="What the service says of the fault."),
+    th.Property("error_description", th.StringType, description="The service's description of the fault."),
     columns.LOCAL_DATETIME,
-    th.Property("tz_offset", th.IntegerType, description="The local time's offset from UTC, in seconds."),
+    th.Property("tz_offset", th.IntegerType, description="Offset of the local time from UTC, in seconds."),
     columns.DEVICE_NAME,
-    th.Property("sensor_name", th.StringType, description="Kind of sensor, for example `TEROS 11`."),
+    th.Property("sensor_name", th.StringType, description="Type of sensor, for example `TEROS 11`."),
     th.Property("sensor_sn", th.StringType, description="Serial number of the sensor."),
-    th.Property("depth", th.StringType, description="Depth of the sensor as entered in ZENTRA Cloud, if asked for."),
+    th.Property(
+        "depth", th.StringType, description="Depth of the sensor as entered in ZENTRA Cloud (with `device_depth`)."
+    ),
     columns.EXTRA,
 ).to_dict()
 """JSON schema of stream `readings`: one record for each value."""

@@ -180,7 +180,7 @@ def require_page_of(page: ReadingsPage, device_sn: str) -> None:
         for entry in entries:
             if same_device(entry.metadata.device_sn) != same_device(device_sn):
                 raise UnexpectedBodyError(
-                    f"the response is about another device: metadata.device_sn is "
+                    f"the response is for another device: metadata.device_sn is "
                     f"{one_line(entry.metadata.device_sn, 80)!r}"
                 )
 

@@ -76,7 +76,7 @@ class Api:
         parameters: dict[str, str | int] = {"expand": EXPANSIONS, "page_num": page, "limit": LIST_LIMIT}
         if organization_id is not None:
             parameters["organization_id"] = organization_id
-        check = "the key's rights, and organization_id if you have set it"
+        check = "the key's permissions, and organization_id if it is set"
         return self._get("devices", parameters, call, check=check)
 
     def get_data(self, device_sn: str, page: PageRequest, call: Call, *, units: str) -> bytes | bytearray:
@@ -107,12 +107,12 @@ class Api:
             if page.start is not None:
                 parameters["start_datetime"] = iso_timestamp(page.start)
             parameters["end_datetime"] = iso_timestamp(page.end + 1)
-        check = "the serial number, and that the key's user may see the device in ZENTRA Cloud 2.0"
+        check = "the serial number, and that the key's user has access to the device in ZENTRA Cloud 2.0"
         try:
             return self._get(f"devices/{quote(device_sn, safe='')}/data", parameters, call, check=check)
         except _RefusedError as error:
             if page.token is not None and error.status in TOKEN_REFUSED:
-                raise PageTokenRefusedError(f"the service refuses the page's next_token ({error.words})") from None
+                raise PageTokenRefusedError(f"the service rejected the page's next_token ({error.words})") from None
             raise
 
     def close(self) -> None:
@@ -134,8 +134,8 @@ class Api:
                 else ""
             )
             return TokenRefusedError(
-                f"the service refuses the key ({status}: {words}); check auth_token: ZENTRA Cloud 2.0 has keys of its "
-                f"own, at app.zentracloud.io under Profile, Integrations, Show Token, and a new one ends the old"
+                f"the service rejected the key ({status}: {words}); check auth_token: ZENTRA Cloud 2.0 has its own "
+                f"keys (app.zentracloud.io: Profile, Integrations, Show Token), and a new key invalidates the old one"
                 f"{classic}"
             )
         if response.status == TOO_MANY_REQUESTS:
@@ -148,7 +148,7 @@ class Api:
 
 class _RefusedError(DeviceFailedError):
     def __init__(self, status: int, words: str, *, check: str) -> None:
-        super().__init__(f"the service refuses the call ({words}); check {check}")
+        super().__init__(f"the service rejected the call ({words}); check {check}")
         self.status = status
         self.words = words
 

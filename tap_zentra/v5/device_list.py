@@ -120,7 +120,7 @@ class DeviceList:
             self._devices |= {same_device(device.device_id): device for device in devices}
         if turn.outcome is not Outcome.CURRENT:
             self._devices = {}
-            self.failure = turn.failure or "the run ended before"
+            self.failure = turn.failure or "the run ended before it was read"
 
     def __iter__(self) -> Iterator[ListedDevice]:
         """Yield the devices; none where there is no list."""

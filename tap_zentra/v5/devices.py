@@ -28,16 +28,20 @@ if TYPE_CHECKING:
     from tap_zentra.v5.responses import ListedDevice
 
 LISTED_COLUMNS = (
-    th.Property("organization_id", th.StringType, description="The service's id of the device's organization."),
+    th.Property("organization_id", th.StringType, description="The service's ID of the device's organization."),
     th.Property("organization_name", th.StringType, description="Name of the device's organization."),
-    th.Property("device_type", th.IntegerType, description="METER's number for the kind of device."),
-    th.Property("model", th.StringType, description="METER's name for the kind of device, for example `ZL6`."),
-    th.Property("logging_interval", th.IntegerType, description="Time from one reading to the next, in seconds."),
-    th.Property("upload_frequency", th.IntegerType, description="Time from one upload to the next, in seconds."),
-    th.Property("firmware_version", th.NumberType, description="Version of the device's firmware, for example 2.1."),
-    th.Property("hardware_revision", th.StringType, description="Revision of the device's hardware, for example `B`."),
+    th.Property("device_type", th.IntegerType, description="METER's number for the type of device."),
+    th.Property("model", th.StringType, description="METER's name for the type of device, for example `ZL6`."),
+    th.Property("logging_interval", th.IntegerType, description="Time between readings, in seconds."),
+    th.Property("upload_frequency", th.IntegerType, description="Time between uploads, in seconds."),
+    th.Property("firmware_version", th.NumberType, description="Firmware version of the device, for example 2.1."),
+    th.Property("hardware_revision", th.StringType, description="Hardware revision of the device, for example `B`."),
     th.Property("connectivity_type", th.StringType, description="How the device uploads, for example `cellular`."),
-    th.Property("subscription_status", th.StringType, description="The service's word, for example `active`."),
+    th.Property(
+        "subscription_status",
+        th.StringType,
+        description="Status of the subscription, as the service names it, for example `active`.",
+    ),
 )
 """Columns that are named as the attributes of `ListedDevice`."""
 
@@ -47,10 +51,14 @@ V5_COLUMNS = (
         "subscription_expires_at", th.DateTimeType, description="End of the device's subscription, ISO 8601, UTC."
     ),
     th.Property(
-        "location", th.StringType, description="Where the device is, in its owner's words: `Location/Field/Zone`."
+        "location", th.StringType, description="Location of the device, as its owner entered it: `Location/Field/Zone`."
     ),
-    th.Property("latitude", th.NumberType, description="Latitude of the device, in degrees north of the equator."),
-    th.Property("longitude", th.NumberType, description="Longitude of the device, in degrees east of Greenwich."),
+    th.Property(
+        "latitude", th.NumberType, description="Latitude of the device, in degrees; negative south of the equator."
+    ),
+    th.Property(
+        "longitude", th.NumberType, description="Longitude of the device, in degrees; negative west of Greenwich."
+    ),
     columns.EXTRA,
 )
 """Columns of stream `devices` that only API v5 has."""
@@ -169,10 +177,10 @@ def subscription_warning(listed: ListedDevice | None, now: float) -> str | None:
     ends = listed.subscription_expires_at
     if ends is None:
         status = (listed.subscription_status or "").strip().casefold()
-        return f"its subscription is {status}" if status in ENDED else None
+        return status if status in ENDED else None
     if ends > now + SUBSCRIPTION_NOTICE:
         return None
     day = f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%d}"
     if ends <= now:
-        return f"its subscription ended on {day}"
-    return f"its subscription ends on {day}{', and renews itself' if listed.renews_itself else ''}"
+        return f"ended on {day}"
+    return f"ends on {day}{' and renews automatically' if listed.renews_itself else ''}"

@@ -85,7 +85,7 @@ class MonthPaginator:
             self.done = True
             return
         if next_token in self._tokens:
-            raise NoProgressError("the service sends the same next_token twice, so that the same page would come again")
+            raise NoProgressError("the service sent the same next_token twice, which would return the same page again")
         self._tokens.add(next_token)
         if newest is not None and (self.position is None or newest > self.position):
             self.position = newest
@@ -116,7 +116,7 @@ class MonthPaginator:
         """Go on behind a page that has brought nothing although more is to come: its month has been read."""
         self._empty_pages += 1
         if self._empty_pages > EMPTY_PAGES_IN_A_ROW:
-            raise NoProgressError(f"{EMPTY_PAGES_IN_A_ROW} pages in a row have brought nothing new")
+            raise NoProgressError(f"{EMPTY_PAGES_IN_A_ROW} pages in a row contained nothing new")
         if self.position is not None:
             self.position = min(_start_of_month(_month(self.position) + 1), self._end)
 

@@ -56,21 +56,23 @@ READINGS_V5 = th.PropertiesList(
         "sensor_name",
         th.StringType,
         required=True,
-        description="Kind of sensor, for example `TEROS 12`; empty when the service names none.",
+        description="Type of sensor, for example `TEROS 12`; empty if the service gives none.",
     ),
     columns.MEASUREMENT,
     th.Property(
         "sub_sensor_index",
         th.IntegerType,
         required=True,
-        description="The service's `position` where it sends one; else 0, and 1, 2, … for further values of the same "
-        "port, sensor, measurement and moment (depths of a profile probe), in the service's order.",
+        description="The service's `position` if it sends one; otherwise 0, or 1, 2, … for further values of the same "
+        "port, sensor, measurement and time (such as depths of a profile probe), in the service's order.",
     ),
     columns.VALUE,
-    th.Property("units", th.StringType, description="Units, metric or imperial as the settings say, such as `m³/m³`."),
-    th.Property("error_code", th.IntegerType, description="The service's code of what went wrong; 0: nothing did."),
+    th.Property(
+        "units", th.StringType, description="Units, metric or imperial according to the settings, for example `m³/m³`."
+    ),
+    th.Property("error_code", th.IntegerType, description="The service's error code; 0 means no error."),
     th.Property("error_flag", th.BooleanType, description="True when the error code is not 0."),
-    th.Property("error_description", th.StringType, description="METER's meaning of the error code."),
+    th.Property("error_description", th.StringType, description="METER's description of the error code."),
     columns.LOCAL_DATETIME,
     columns.DEVICE_NAME,
     columns.EXTRA,
@@ -282,7 +284,9 @@ class ReadingsReader:
             UnexpectedBodyError: It is one.
         """
         if page.is_descending and page.next_token:
-            raise UnexpectedBodyError("the service ignores direction: more pages follow one with the newest first")
+            raise UnexpectedBodyError(
+                "the service ignores direction: a page has the newest readings first, and more pages follow it"
+            )
         earliest = next((moment for moment in page.moments if moment >= self._first), None)
         latest = self._carried[0].moment if self._carried else self._newest
         if earliest is not None and latest is not None and earliest < latest:
@@ -297,7 +301,7 @@ class ReadingsReader:
             PageTokenRefusedError: That has been tried.
         """
         if not self._paginator.go_on_by_time():
-            raise PageTokenRefusedError(f"{error}; asking by time instead of by next_token did not help")
+            raise PageTokenRefusedError(f"{error}; requesting by time instead of next_token did not help")
         if self.done:
             page = DataPage.of(self._device_sn, self._device_name, self._carried)
             return self._settle(page, list(page.moments))
@@ -307,7 +311,7 @@ class ReadingsReader:
             self._carried = []
         elif self._newest is not None and not self._carried:
             self._first = self._newest + 1
-        warning = f"{error}; going on by time instead of by next_token"
+        warning = f"{error}; continuing by time instead of next_token"
         return WholePage(records=lambda: iter(()), bookmark=self._standing, warning=warning)
 
     def _start(self) -> int | None:
@@ -435,35 +439,35 @@ class ReadingsV5Stream(FleetStream[Account]):
         if named:
             missing = [one for one in named if same_device(one) not in known]
             if missing:
-                self.logger.warning("not in the device list, and asked all the same: %s", ", ".join(missing))
+                self.logger.warning("not in the device list, but requested anyway: %s", ", ".join(missing))
             return named
         gone = [one for one in bookmarks.device_sns if same_device(one) not in known]
         if gone:
-            self.logger.warning(
-                "%d devices are no longer in the device list; their bookmarks are kept: %s", len(gone), ", ".join(gone)
-            )
+            self.logger.warning("no longer in the device list; bookmarks are kept: %s", ", ".join(gone))
         foreign = [one for one in account.settings.reread_device_sns if same_device(one) not in known]
         if foreign:
-            self.logger.warning("reread_device_sns names devices that are not in the list: %s", ", ".join(foreign))
+            self.logger.warning("in reread_device_sns, but not in the device list: %s", ", ".join(foreign))
         if not listed:
             organization_id = account.settings.organization_id
             what = (
-                "that the key's user may see devices in ZENTRA Cloud 2.0"
+                "that the key's user has access to devices in ZENTRA Cloud 2.0"
                 if organization_id is None
                 else f"organization_id ({organization_id})"
             )
-            self.fleet_error = f"the device list is empty, so no device was read; check {what}"
+            self.fleet_error = f"the device list is empty, so no devices were read; check {what}"
         return listed
 
     def _without_list(self, failure: str) -> Sequence[str]:
         """Return the devices that are read although there is no list."""
         named = self.account.settings.device_sns
         if named:
-            self.logger.warning("there is no device list (%s); each device of device_sns is asked itself", failure)
+            self.logger.warning(
+                "could not read the device list (%s); reading the devices of device_sns without it", failure
+            )
         else:
             self.fleet_error = (
-                f"the device list could not be read, so no device was: {failure}; name the devices in device_sns to "
-                "read them without it"
+                f"could not read the device list, so no devices were read: {failure}; to read devices without the "
+                "list, name them in device_sns"
             )
         return named
 

@@ -347,7 +347,7 @@ def require_page_of(page: DataPage, device_sn: str) -> None:
     """
     if same_device(page.device_id) != same_device(device_sn):
         found = one_line(page.device_id, 80)
-        raise UnexpectedBodyError(f"the response is about another device: metadata.device_id is {found!r}")
+        raise UnexpectedBodyError(f"the response is for another device: metadata.device_id is {found!r}")
 
 
 class ListedDevice(msgspec.Struct):

@@ -115,7 +115,7 @@ def test_the_summary_tells_the_readings_of_each_device() -> None:
         "… | z6-00001  current  48000     1 to 2000\n"
         '… | run summary: {"devices": [{"device_sn": "z6-00001", "readings": 48000}, '
         '{"device_sn": "z6-00002", "readings": 0}]}\n'
-        "… | 1 devices are silent\n"
+        "… | 1 device has sent no readings for more than 24 h: z6-00002 (2.0 d)\n"
     )
 
     assert readings_told(stderr) == {"z6-00001": 48000, "z6-00002": 0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tap_zentra.calls.errors import excerpt, one_line
+from tap_zentra.calls.errors import counted, excerpt, one_line
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,9 @@ def test_an_excerpt_is_one_short_line(body: bytes, text: str) -> None:
 def test_a_text_of_the_service_is_one_printable_line(text: str, line: str) -> None:
     """Neither line ends nor colours of the service reach a log, and no more than 300 letters."""
     assert one_line(text) == line
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 devices"), (1, "1 device"), (2, "2 devices")])
+def test_one_thing_is_told_in_the_singular(number: int, words: str) -> None:
+    """Everything else, none included, in the plural."""
+    assert counted(number, "device") == words

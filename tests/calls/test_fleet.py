@@ -448,8 +448,8 @@ def _without_mrid() -> bytes:
 @pytest.mark.parametrize(
     ("troubles", "failure", "calls"),
     [
-        pytest.param([BROKEN] * 3, "no response within 120 s; given up after 3 attempts", 3, id="failed too often"),
-        pytest.param([b""] * 3, "the response is not JSON: ''; given up after 3 attempts", 3, id="never JSON"),
+        pytest.param([BROKEN] * 3, "no response within 120 s; gave up after 3 attempts", 3, id="failed too often"),
+        pytest.param([b""] * 3, "the response is not JSON: ''; gave up after 3 attempts", 3, id="never JSON"),
         pytest.param([DeviceFailedError("404 Not Found")], "404 Not Found", 1, id="refused"),
         pytest.param(
             [_without_mrid()],
@@ -459,13 +459,13 @@ def _without_mrid() -> bytes:
         ),
         pytest.param(
             [_body("z6-9", [1], 1)],
-            "the response is about another device: metadata.device_sn is 'z6-9'",
+            "the response is for another device: metadata.device_sn is 'z6-9'",
             1,
             id="another device",
         ),
         pytest.param(
             [_body("z6-1", [0, 1], 20)],
-            "the response ignores start_mrid: asked for mrid 1 and up, got mrid 0",
+            "the response ignores start_mrid: requested mrid 1 and up, got mrid 0",
             1,
             id="start_mrid ignored",
         ),
@@ -505,16 +505,19 @@ def test_what_a_device_brought_before_it_failed_stays() -> None:
     assert _end(fleet) == {"z6-1": (Phase.FAILED, "403 Forbidden")}
 
 
-@pytest.mark.parametrize(("account", "who"), [(False, ""), (True, "the account is ")])
+@pytest.mark.parametrize(
+    ("account", "what"),
+    [(False, "call limit reached; waiting"), (True, "call limit of the account reached; all devices wait")],
+)
 def test_a_lock_out_is_the_devices_or_the_accounts(
-    who: str, caplog: pytest.LogCaptureFixture, *, account: bool
+    what: str, caplog: pytest.LogCaptureFixture, *, account: bool
 ) -> None:
     """The log says whose, for how long, and in the service's words."""
     service = _Service({"z6-1": 5}, z6_1=[LockedOutError("Too many calls.", seconds=0, account=account)])
     fleet = _fleet(["z6-1"], service.fetch)
 
     assert _read(fleet) == {"z6-1": [1, 2, 3, 4, 5]}
-    assert _messages(caplog, logging.WARNING) == [f"z6-1: {who}locked out for 1e-06 s: Too many calls."]
+    assert _messages(caplog, logging.WARNING) == [f"z6-1: {what} 1e-06 s: Too many calls."]
 
 
 def test_a_limit_that_is_shared_is_explained_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -527,13 +530,13 @@ def test_a_limit_that_is_shared_is_explained_once(caplog: pytest.LogCaptureFixtu
 
     assert {device_sn: len(mrids) for device_sn, mrids in _read(fleet).items()} == service.newest
     assert _messages(caplog, logging.WARNING) == [
-        "z6-1: locked out for 1e-06 s: Too many calls.",
-        "z6-2: locked out for 1e-06 s: Too many calls.",
-        f"z6-3: the account is locked out for 1e-06 s: Too many calls. ({SHARED})",
+        "z6-1: call limit reached; waiting 1e-06 s: Too many calls.",
+        "z6-2: call limit reached; waiting 1e-06 s: Too many calls.",
+        f"z6-3: call limit of the account reached; all devices wait 1e-06 s: Too many calls. ({SHARED})",
     ]
     assert SHARED == (
-        "three devices in a row were refused although none had used its own limit: the limit is shared with other "
-        "programs, or is the account's"
+        "three devices in a row were refused although none had used up its own limit: either other programs share the "
+        "limit, or it is the account's"
     )
 
 
@@ -581,7 +584,7 @@ def test_a_service_that_refuses_everything_fails_all_in_two_lines(caplog: pytest
     assert {phase for phase, _ in ends.values()} == {Phase.FAILED}
     assert all(str(failure).endswith(silence) for _, failure in ends.values())
     assert fails in {f"{device_sn} failed: {failure}" for device_sn, (_, failure) in ends.items()}
-    assert all_fail == "the service refuses every call: the 3 devices that wait are given up"
+    assert all_fail == "the service refuses every call; skipping the rest of this run for 3 devices"
 
 
 def test_an_error_of_a_call_that_is_none_of_the_kinds_fails_its_device() -> None:
@@ -600,13 +603,13 @@ def test_a_refused_token_stops_all_with_one_call() -> None:
     """The token is wrong for every device: nobody else is asked."""
     service = _Service(
         {f"z6-{number}": 25 for number in range(20)},
-        z6_0=[TokenRefusedError("the service refuses the token (401 Unauthorized: Invalid token.)")],
+        z6_0=[TokenRefusedError("the service rejected the token (401 Unauthorized: Invalid token.)")],
     )
     # By this clock the first call's head start lasts until its answer is there.
     fleet = _fleet(list(service.newest), service.fetch, threads=16, clock=lambda: 0.0)
 
     assert _read(fleet) == {device_sn: [] for device_sn in service.newest}
-    assert str(fleet.token_error) == "the service refuses the token (401 Unauthorized: Invalid token.)"
+    assert str(fleet.token_error) == "the service rejected the token (401 Unauthorized: Invalid token.)"
     assert service.calls == [("z6-0", 1)]
     assert fleet.turns[0].phase is Phase.FAILED
 

@@ -135,7 +135,7 @@ def test_a_device_that_is_refused_for_ever_stops_no_other() -> None:
     assert refused.phase is Phase.FAILED
     assert last_answer + SILENCE <= simulation.now <= last_answer + SILENCE + 2 * SPAN
     assert refused.failure == (
-        f"Too many calls.; locked out {refused.calls} times in a row, and the service has refused every call for 1200 s"
+        f"Too many calls.; refused {refused.calls} times in a row, and the service has refused every call for 1200 s"
     )
 
 
@@ -189,11 +189,11 @@ def test_a_service_that_refuses_everything_ends_the_run(seconds: float | None, w
     assert simulation.now <= windows * WINDOW
     assert _phases(simulation) == {Phase.FAILED}
     assert {turn.failure for turn in turns} <= {
-        f"not called: {silence}: Too many calls.",
-        f"Too many calls.; locked out once, and {silence}",
-        f"Too many calls.; locked out 2 times in a row, and {silence}",
+        f"no call was made, because {silence}: Too many calls.",
+        f"Too many calls.; refused once, and {silence}",
+        f"Too many calls.; refused 2 times in a row, and {silence}",
     }
-    assert all(str(turn.failure).startswith("not called") == (turn.calls == 0) for turn in turns)
+    assert all(str(turn.failure).startswith("no call was made") == (turn.calls == 0) for turn in turns)
 
 
 def test_a_service_that_begins_to_refuse_everything_ends_the_run() -> None:
@@ -206,8 +206,8 @@ def test_a_service_that_begins_to_refuse_everything_ends_the_run() -> None:
     silence = "the service has refused every call for 1200 s"
 
     assert [turn.failure for turn in simulation.schedule.turns] == [
-        f"Too many calls.; locked out 20 times in a row, and {silence}",
-        f"not called again: {silence}: Too many calls.",
+        f"Too many calls.; refused 20 times in a row, and {silence}",
+        f"no further call was made, because {silence}: Too many calls.",
     ]
 
 
@@ -505,9 +505,9 @@ def test_a_reason_has_no_hole_where_the_service_says_nothing() -> None:
     silence = "the service has refused every call for 1200 s"
 
     assert {turn.failure for turn in schedule.turns} == {
-        f"not called: {silence}",
-        f"not called again: {silence}",
-        f"locked out once, and {silence}",
+        f"no call was made, because {silence}",
+        f"no further call was made, because {silence}",
+        f"refused once, and {silence}",
     }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_zentra.calls.errors import counted
 from tap_zentra.calls.refusals import LockOut
 from tap_zentra.calls.schedule import HEAD_START, Outcome, Phase, Schedule, Turn
 from tap_zentra.v4.api import call_limits
@@ -408,7 +409,7 @@ def test_a_device_is_given_up_after_max_attempts(max_attempts: int) -> None:
 
     assert len(simulation.sent_to("z6-1")) == max_attempts
     assert (failed.phase, done.phase) == (Phase.FAILED, Phase.DONE)
-    assert failed.failure == f"no response within 120 s; given up after {max_attempts} attempts"
+    assert failed.failure == f"no response within 120 s; gave up after {counted(max_attempts, 'attempt')}"
     assert done.failure is None
 
 

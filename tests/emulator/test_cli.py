@@ -54,7 +54,7 @@ def test_run_ends_with_the_exit_code_of_its_command(capfd: pytest.CaptureFixture
     """So that it can stand in front of any command; what it says itself goes to standard error."""
     told = run(capfd, "run", sys.executable, "-c", f"raise SystemExit({code})")
 
-    assert told == (code, "", "zentra-emulator: calls answered: 0, of them refused (429): 0\n")
+    assert told == (code, "", "zentra-emulator: calls received: 0, of which rejected (429): 0\n")
 
 
 def test_run_tells_the_command_where_to_read(capfd: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +177,7 @@ def test_serve_tells_how_to_read_from_it_and_ends_cleanly(number: signal.Signals
     assert told[1].startswith("Token: ")
     assert "  and 2 more\n" in told
     assert told[-3].startswith("export TAP_ZENTRA_API_URL=http://127.0.0.1:")
-    assert rest == "zentra-emulator: calls answered: 0, of them refused (429): 0\n"
+    assert rest == "zentra-emulator: calls received: 0, of which rejected (429): 0\n"
 
 
 @pytest.mark.parametrize(
@@ -188,23 +188,23 @@ def test_serve_tells_how_to_read_from_it_and_ends_cleanly(number: signal.Signals
         (["run"], "Missing argument 'COMMAND...'"),
         (["run", "--devices", "0", "x"], "Invalid value for '--devices'"),
         (["run", "--records", "ten", "x"], "'ten' is not a number or a list of numbers"),
-        (["run", "--gaps", "9-5", "x"], "'9-5' is not of the form 200-300 or z6-00002:200-300"),
-        (["run", "--gaps", "z6-1:1-5", "x"], "There is no device z6-1; the last one is z6-00003"),
+        (["run", "--gaps", "9-5", "x"], "'9-5' does not have the form 200-300 or z6-00002:200-300"),
+        (["run", "--gaps", "z6-1:1-5", "x"], "There is no device z6-1; the last device is z6-00003"),
         (["run", "--skip-every", "1", "x"], "'--skip-every': 1 would leave no record number"),
         (["run", "--sorting", "random", "x"], "Invalid value for '--sorting'"),
         (["run", "--fault", "418", "x"], "there is no fault '418'"),
-        (["run", "--fault", "500@z6-1", "x"], "There is no device z6-1; the last one is z6-00003"),
+        (["run", "--fault", "500@z6-1", "x"], "There is no device z6-1; the last device is z6-00003"),
         (
             ["run", "--eventful", "--fault", "500@z6-00009", "x"],
-            "There is no device z6-00009; the last one is z6-00008",
+            "There is no device z6-00009; the last device is z6-00008",
         ),
-        (["run", "--eventful", "--until", "0001-01-03", "x"], "began before the calendar"),
+        (["run", "--eventful", "--until", "0001-01-03", "x"], "The first record would lie before the year 1"),
         (["run", "--empty-days", "none", "x"], "Invalid value for '--empty-days'"),
         (["run", "--fault-kinds", "500,418", "x"], "there is no fault '418'"),
         (["run", "--retry-after", "soon", "x"], "Invalid value for '--retry-after'"),
         (["run", "--call-log", "/no/such/folder/log", "x"], "Cannot start: No such file or directory"),
-        (["run", "--window", "nan", "x"], "Invalid value for '--window': it is not a number"),
-        (["run", "--records", "99999999", "--interval", "999999", "x"], "began before the calendar"),
+        (["run", "--window", "nan", "x"], "Invalid value for '--window': not a number"),
+        (["run", "--records", "99999999", "--interval", "999999", "x"], "The first record would lie before the year 1"),
         (["serve", "--port", "99999"], "Invalid value for '--port'"),
     ],
 )

@@ -20,12 +20,16 @@ from tests.support import TAP, Tap, bookmarks, by_key, held, is_reading, is_sche
 Emulate = Callable[..., Emulator]
 
 
-def run(folder: Path, *arguments: str, config: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command line with a configuration file, in a folder of its own, without any variables."""
+def run(
+    folder: Path, *arguments: str, config: dict[str, Any] | None = None, variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line with a configuration file, in a folder of its own, without any other variables."""
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config))
         arguments = ("--config", "config.json", *arguments)
-    return subprocess.run([str(TAP), *arguments], cwd=folder, capture_output=True, text=True, check=False, env={})
+    return subprocess.run(
+        [str(TAP), *arguments], cwd=folder, capture_output=True, text=True, check=False, env=variables or {}
+    )
 
 
 def test_discover_needs_no_settings(tmp_path: Path) -> None:
@@ -85,7 +89,7 @@ def test_a_configuration_file_serves_as_well_as_variables(emulate: Emulate, tmp_
 
 
 def test_test_mode_costs_one_call_and_writes_one_record(emulate: Emulate, tap: Tap) -> None:
-    """`--test` asks one device once, writes one record and ends well."""
+    """`--test` asks one device once, writes one record, and says in its last line that all is well."""
     emulator = emulate(*(Device(f"z6-{number:05}") for number in range(1, 10)))
 
     done = tap.sync(emulator, "--test")
@@ -93,6 +97,8 @@ def test_test_mode_costs_one_call_and_writes_one_record(emulate: Emulate, tap: T
     assert done.exit_code == 0, done.stderr
     assert len(done.records) == 1
     assert len(emulator.calls) == 1
+    assert done.stderr.splitlines()[-1].endswith("the connection test passed")
+    assert "ERROR" not in done.stderr
 
 
 def test_test_mode_fails_with_a_wrong_token(emulate: Emulate, tap: Tap) -> None:
@@ -149,9 +155,10 @@ def test_a_stream_map_that_fails_ends_the_run_in_one_line(emulate: Emulate, tap:
     (line,) = (line for line in done.stderr.splitlines() if "ERROR" in line)
     assert line == done.stderr.splitlines()[-1]
     assert (
-        "stream map of readings: `x: value / (mrid - 33)` fails for the record with device_sn z6-00001, mrid 33" in line
+        "stream map of readings: `x: value / (mrid - 33)` failed for the record with device_sn z6-00001, mrid 33"
+        in line
     )
-    assert line.endswith("write instead `x: value / (mrid - 33) if mrid - 33 else None`")
+    assert line.endswith("use `x: value / (mrid - 33) if mrid - 33 else None` instead")
     assert bookmarks(done.state) == {"z6-00001": 20}
     assert {record["mrid"] for record in done.records} >= set(range(1, 21))
 
@@ -163,7 +170,7 @@ def test_test_mode_fails_with_a_stream_map_that_fails(emulate: Emulate, tap: Tap
     done = tap.sync(emulator, "--test", stream_maps=json.dumps({"readings": {"x": "valve"}}))
 
     assert done.exit_code == 1
-    assert "there is no valve; the columns are device_sn, mrid" in done.stderr.splitlines()[-1]
+    assert "there is no column valve; the columns are device_sn, mrid" in done.stderr.splitlines()[-1]
 
 
 def test_a_stream_map_for_no_stream_is_named(emulate: Emulate, tap: Tap) -> None:
@@ -175,7 +182,7 @@ def test_a_stream_map_for_no_stream_is_named(emulate: Emulate, tap: Tap) -> None
     assert done.exit_code == 0, done.stderr
     (line,) = (line for line in done.stderr.splitlines() if "stream_maps has" in line)
     assert line.endswith(
-        "stream_maps has a map for reading, but there is no such stream; there is readings, env_model_data, "
+        "stream_maps has an entry for reading, but there is no such stream; the streams are: readings, env_model_data, "
         "devices, sensors"
     )
 
@@ -189,7 +196,8 @@ def test_a_catalog_for_other_streams_is_named(emulate: Emulate, tap: Tap) -> Non
     assert (done.exit_code, done.records) == (0, [])
     assert "WARNING" in done.stderr.splitlines()[-1]
     assert done.stderr.splitlines()[-1].endswith(
-        "no stream is selected, so nothing was read; select one in the catalog, or with Meltano in `select`: readings, "
+        "no stream is selected, so nothing was read; select one in the catalog or, with Meltano, in `select`; "
+        "the streams are: readings, "
         "env_model_data, devices, sensors"
     )
 
@@ -263,8 +271,29 @@ def test_bad_input_is_refused_in_one_line(change: dict[str, Any], words: str, tm
 
     assert done.returncode == 1
     assert sum(words in line for line in done.stderr.splitlines()) == 1
+    assert words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert "secret-token" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [(), ("--test",), ("--discover",)], ids=" ".join)
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [("STREAM_MAPS", "{readings", "JSON"), ("FLATTENING_MAX_DEPTH", "deep", "a whole number")],
+)
+def test_a_variable_of_the_sdk_that_can_not_be_read_is_named(
+    name: str, given: str, expected: str, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    """In the last line, with what it should be; exit code 1, no traceback, no message."""
+    variable = f"TAP_ZENTRA_{name}"
+
+    done = run(tmp_path, "--config=ENV", *arguments, variables={variable: given})
+
+    assert done.returncode == 1
+    words = f"{name.lower()} should be {expected}, not {given!r} (environment variable {variable})"
+    assert done.stderr.splitlines()[-1].endswith(words)
+    assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 

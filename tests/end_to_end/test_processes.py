@@ -61,7 +61,7 @@ def test_devices_that_fail_can_be_a_warning(emulate: Emulate, tap: Tap) -> None:
     last = done.stderr.splitlines()[-1]
     assert "WARNING" in last
     assert "on_device_failure is warn" in last
-    assert "z6-00002 failed: the service refuses the call (404" in last
+    assert "z6-00002 failed: the service rejected the call (404" in last
     assert "z6-00001" not in last
 
 
@@ -73,7 +73,7 @@ def test_devices_that_are_read_again_are_named(emulate: Emulate, tap: Tap) -> No
     second = tap.sync(emulator, state=first.state, reread_device_sns="Z6-00002")
 
     assert "reading from the start again" not in first.stderr
-    assert "reading from the start again: z6-00002\n" in second.stderr
+    assert "re-reading from the start: z6-00002\n" in second.stderr
 
 
 def test_a_wrong_token_ends_the_run_and_says_what_to_check(emulate: Emulate, tap: Tap) -> None:
@@ -99,7 +99,7 @@ def test_a_device_that_never_answers_is_given_up_and_named(emulate: Emulate, tap
 
     assert run.exit_code == 1
     assert run.records == []
-    assert "z6-00001 failed: no response within 0.2 s; given up after 2 attempts" in run.stderr.splitlines()[-1]
+    assert "z6-00001 failed: no response within 0.2 s; gave up after 2 attempts" in run.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])

@@ -144,7 +144,7 @@ def test_the_query_shows_which_devices_need_attention(either: Loaded) -> None:
         *((device_sn, True, interval, "current") for device_sn in GROWING),
     ]
     assert [row["device_sn"] for row in rows if row["error"]] == [REFUSED]
-    assert "the service refuses the call" in rows[0]["error"]
+    assert "the service rejected the call" in rows[0]["error"]
 
 
 def test_a_device_that_was_not_read_for_a_day_is_not_alive_either(v4: Loaded) -> None:

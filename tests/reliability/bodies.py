@@ -204,9 +204,9 @@ BODIES: dict[str, Bad] = {
     "the value is true": Bad(changed(reading, value=True), "value`"),
     "the value is an object": Bad(changed(reading, value={"v": 1}), "value`"),
     # Answers that contradict the question
-    "start_mrid is ignored": Bad(_from_the_start, "ignores start_mrid: asked for mrid 21 and up, got mrid 1"),
+    "start_mrid is ignored": Bad(_from_the_start, "ignores start_mrid: requested mrid 21 and up, got mrid 1"),
     "sort_by and end_mrid are ignored": Bad(
-        _newest, "ignores sort_by and end_mrid: asked for mrid 21 to 40, got mrid 60"
+        _newest, "ignores sort_by and end_mrid: requested mrid 21 to 40, got mrid 60"
     ),
     "one reading below start_mrid": Bad(changed(reading, mrid=20), "ignores start_mrid"),
     # Not JSON at all: asked for again, then given up

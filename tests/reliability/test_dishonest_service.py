@@ -39,7 +39,7 @@ def test_a_first_sync_without_any_data_is_not_called_nothing_new(emulate: Emulat
 
     run = tap.sync(emulator, page_size=20)
 
-    assert "z6-00001: its newest record is mrid 60, but the service brings no record at all" in run.stderr
+    assert "z6-00001: its newest record is mrid 60, but the service returned no records" in run.stderr
     assert bookmarks(run.state) == {}
 
 
@@ -55,7 +55,7 @@ def test_data_that_is_lost_for_a_while_is_read_later(emulate: Emulate, tap: Tap)
     emulator.recover(fault)
     third = tap.sync(emulator, page_size=20, state=second.state)
 
-    assert "its newest record is mrid 110, but the service brings nothing behind mrid 60" in second.stderr
+    assert "its newest record is mrid 110, but the service returned nothing after mrid 60" in second.stderr
     assert bookmarks(second.state) == {"z6-00001": 60}
     assert first.rows["z6-00001"] | third.rows["z6-00001"] == held(emulator)
 

@@ -110,7 +110,7 @@ def test_pages_that_never_end_fail_their_device_alone(emulate: Emulate) -> None:
     run = sync(emulator, **V5)
 
     assert run.exit_code == 1
-    assert run.stderr == "z6-00001 failed: 1000 pages in a row have brought nothing new"
+    assert run.stderr == "z6-00001 failed: 1000 pages in a row contained nothing new"
     assert keyed(run.records) == held(emulator, "z6-00002")
 
 

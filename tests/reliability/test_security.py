@@ -228,7 +228,7 @@ def test_an_api_url_without_tls_is_for_this_machine_only(api_url: str) -> None:
 
 
 def test_an_answer_that_drips_does_not_hold_a_device_for_ever(serve: Serve) -> None:
-    """A server that sends a byte before every time-out is given up after a few of them."""
+    """A server that sends a byte before every time-out is gave up after a few of them."""
 
     def drip(connection: socket.socket, _request: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
@@ -254,5 +254,5 @@ def test_an_answer_without_end_is_cut_off(serve: Serve, monkeypatch: pytest.Monk
 
     api = api_at(serve(flood))
 
-    with pytest.raises(DeviceFailedError, match="the response is longer than 1 MiB"):
+    with pytest.raises(DeviceFailedError, match="the response is larger than 1 MiB"):
         api.get_readings("z6-1", PageRequest(start_mrid=0), a_call(), page_size=5, depth=True)

@@ -89,7 +89,7 @@ class Schedule:
         def after_call(number: int) -> None:
             self.calls[-1] = number
             if self.key != self.emulator.token:
-                raise TokenRefusedError("the service refuses the key")
+                raise TokenRefusedError("the service rejected the key")
             if chance.random() < self.fault_rate:
                 raise TransientError("the connection failed")
 

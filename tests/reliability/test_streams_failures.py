@@ -117,8 +117,8 @@ def test_a_device_that_fails_in_one_stream_is_whole_in_the_other(on_device_failu
     assert [outcome for outcome, _ in told.values()] == ["failed", "failed", "failed", "current"]
     assert str(told[both][1]).count("403") == 2
     assert "ETo, port 1: " in str(told[both][1])
-    assert str(told[in_readings][1]).startswith("the service refuses")
-    assert str(told[in_days][1]).startswith("ETo, port 1: the service refuses")
+    assert str(told[in_readings][1]).startswith("the service rejected")
+    assert str(told[in_days][1]).startswith("ETo, port 1: the service rejected")
     if on_device_failure == "warn":
         assert run.exit_code == 0
     else:
@@ -186,7 +186,7 @@ def test_a_token_that_is_refused_in_the_middle_is_told_of_each_device(call: int,
 
     assert run.exit_code == 1
     assert len(run.stderr.splitlines()) == 1
-    assert "refuses the token" in run.stderr
+    assert "rejected the token" in run.stderr
     told = outcomes(run)
     assert list(told) == emulator.device_sns
     assert all(error for outcome, error in told.values() if outcome != "current")

@@ -176,7 +176,7 @@ def test_a_signal_within_the_last_page_leaves_its_device_unread(api: str, emulat
     assert stopped.exit_code == 128 + number
     assert 0 < len(stopped.records) < len(SERVICES[api].held(emulator))
     ((outcome, error),) = outcomes(stopped).values()
-    assert (outcome, error) == ("failed", "the run ended before the device was read to its end")
+    assert (outcome, error) == ("failed", "the run ended before everything was read")
     rest = tap.sync(emulator, state=stopped.state, **SERVICES[api].settings)
     assert rest.exit_code == 0
     told = channels_of(row for run in (stopped, rest) for row in run.records_of("sensors"))

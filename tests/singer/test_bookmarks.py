@@ -191,15 +191,15 @@ def test_a_state_of_another_shape_is_refused(partitions: object) -> None:
         Bookmarks({"partitions": partitions}, replication_key="mrid")
 
     assert str(caught.value) == (
-        "the state is not one of this tap: each partition needs a context with device_sn; "
-        "hand over the state of an earlier run, such as `meltano state get` prints it, or none to begin anew"
+        "the state is not from this tap: each partition needs a context with device_sn; "
+        "pass the state of an earlier run, as `meltano state get` prints it, or none to start from the beginning"
     )
 
 
 @pytest.mark.parametrize("mrid", ["112799", "2026-01-31T00:00:00Z", 5.0, 5.5, -1, True, [5], {"mrid": 5}])
 def test_a_bookmark_that_is_no_mrid_is_refused(mrid: object) -> None:
     """A bookmark of another kind is refused with the device's name and what it should be."""
-    with pytest.raises(StateError, match=r"bookmark of z6-1 should be an mrid \(a whole number\)"):
+    with pytest.raises(StateError, match=r"bookmark for z6-1 should be an mrid \(a whole number\)"):
         Bookmarks({"partitions": [_partition("z6-1", mrid)]}, replication_key="mrid")
 
 
@@ -302,8 +302,8 @@ def test_a_state_of_neither_shape_is_refused(given: object, fault: str) -> None:
         read_state(given)
 
     assert str(caught.value) == (
-        f"the state is not one of this tap: {fault}; "
-        "hand over the state of an earlier run, such as `meltano state get` prints it, or none to begin anew"
+        f"the state is not from this tap: {fault}; "
+        "pass the state of an earlier run, as `meltano state get` prints it, or none to start from the beginning"
     )
 
 
@@ -353,7 +353,9 @@ def test_a_moment_without_a_zone_is_the_same_on_every_machine(monkeypatch: pytes
 )
 def test_a_bookmark_that_is_no_moment_is_refused(stored: object) -> None:
     """With the device's name and what it should be; an mrid, or seconds, is taken for no date."""
-    with pytest.raises(StateError, match=r"bookmark of a should be a moment such as 2026-01-31T12:00:00\+00:00, not "):
+    with pytest.raises(
+        StateError, match=r"bookmark for a should be a timestamp such as 2026-01-31T12:00:00\+00:00, not "
+    ):
         _of_moments(a=stored)
 
 

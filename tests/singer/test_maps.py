@@ -13,7 +13,7 @@ from tap_zentra.singer.maps import StreamMapError, name_failures, unknown_stream
 COLUMNS = {"device_sn": "string", "mrid": "integer", "value": "number", "units": "string", "precision": "integer"}
 SCHEMA = {"type": "object", "properties": {name: {"type": [kind, "null"]} for name, kind in COLUMNS.items()}}
 RECORD = {"device_sn": "z6-1", "mrid": 7, "value": None, "units": None, "precision": 0}
-PLACE = "fails for the record with device_sn z6-1, mrid 7: "
+PLACE = "failed for the record with device_sn z6-1, mrid 7: "
 
 
 def transformed(stream_map: dict[str, str], record: dict[str, Any] = RECORD) -> dict[str, Any] | None:
@@ -34,22 +34,21 @@ def fault(stream_map: dict[str, str], record: dict[str, Any] = RECORD) -> str:
 
 
 NULLS = {
-    "value * 100": "value is null; write instead `x: value * 100 if value is not None else None`",
-    "float(value)": "value is null; write instead `x: float(value) if value is not None else None`",
-    "units.lower()": "units is null; write instead `x: units.lower() if units is not None else None`",
+    "value * 100": "value is null; use `x: value * 100 if value is not None else None` instead",
+    "float(value)": "value is null; use `x: float(value) if value is not None else None` instead",
+    "units.lower()": "units is null; use `x: units.lower() if units is not None else None` instead",
     "record['value'] * 2": (
-        "record['value'] is null; write instead `x: record['value'] * 2 if record['value'] is not None else None`"
+        "record['value'] is null; use `x: record['value'] * 2 if record['value'] is not None else None` instead"
     ),
-    "_['value'] * 2": "_['value'] is null; write instead `x: _['value'] * 2 if _['value'] is not None else None`",
+    "_['value'] * 2": "_['value'] is null; use `x: _['value'] * 2 if _['value'] is not None else None` instead",
     "value + units": (
-        "value and units are null; write instead "
-        "`x: value + units if value is not None and units is not None else None`"
+        "value and units are null; use `x: value + units if value is not None and units is not None else None` instead"
     ),
     "value * 2 if mrid else value": (
-        "value is null; write instead `x: (value * 2 if mrid else value) if value is not None else None`"
+        "value is null; use `x: (value * 2 if mrid else value) if value is not None else None` instead"
     ),
     "value * 2 if units is None else 0": (
-        "value is null; write instead `x: (value * 2 if units is None else 0) if value is not None else None`"
+        "value is null; use `x: (value * 2 if units is None else 0) if value is not None else None` instead"
     ),
 }
 
@@ -63,7 +62,7 @@ def test_what_is_null_is_named_with_the_condition_that_helps(expression: str, ad
 @pytest.mark.parametrize("expression", NULLS)
 def test_the_expression_that_is_advised_works(expression: str) -> None:
     """Null stays null, and everything else is as it would have been."""
-    better = fault({"x": expression}).split("write instead `x: ")[1].removesuffix("`")
+    better = fault({"x": expression}).split("use `x: ")[1].removesuffix("` instead")
     whole = {**RECORD, "value": "0.3" if "units" in expression else 0.3, "units": "KPA"}
 
     assert transformed({"x": better}) == {**RECORD, "x": None}
@@ -74,7 +73,7 @@ def test_the_expression_that_is_advised_works(expression: str) -> None:
 def test_the_property_itself_can_be_null() -> None:
     """In an expression for a column that there is, `self` is its value."""
     assert fault({"value": "self * 100"}).endswith(
-        "self is null; write instead `value: self * 100 if self is not None else None`"
+        "self is null; use `value: self * 100 if self is not None else None` instead"
     )
 
 
@@ -84,7 +83,7 @@ def test_a_filter_that_fails_is_told_likewise() -> None:
 
     assert told == (
         f"stream map of readings: `__filter__: value > 0.3` {PLACE}"
-        "value is null; write instead `__filter__: value is not None and (value > 0.3)`"
+        "value is null; use `__filter__: value is not None and (value > 0.3)` instead"
     )
     assert transformed({"__filter__": "value is not None and (value > 0.3)"}) is None
 
@@ -94,7 +93,7 @@ def test_a_division_by_zero_is_told_with_the_condition_that_helps() -> None:
     record = {**RECORD, "value": 1.5}
 
     assert fault({"x": "value / precision"}, record).endswith(
-        "division by zero; write instead `x: value / precision if precision else None`"
+        "division by zero; use `x: value / precision if precision else None` instead"
     )
     assert transformed({"x": "value / precision if precision else None"}, record) == {**record, "x": None}
     assert "ZeroDivisionError: " in fault({"x": "mrid / 0"})
@@ -103,7 +102,7 @@ def test_a_division_by_zero_is_told_with_the_condition_that_helps() -> None:
 def test_a_name_that_no_column_has_is_told_with_those_that_there_are() -> None:
     """As after a typing error, or for a column that is not selected."""
     assert fault({"x": "valve * 100"}).endswith(
-        f"{PLACE}there is no valve; the columns are device_sn, mrid, value, units, precision"
+        f"{PLACE}there is no column valve; the columns are device_sn, mrid, value, units, precision"
     )
 
 

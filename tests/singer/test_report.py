@@ -139,7 +139,7 @@ def test_time_left_is_not_known_while_a_device_was_not_asked(caplog: pytest.LogC
     told.now = 1010.0
     told.progress.say()
 
-    assert told.lines == ["0 of 2 devices done, 0 pages, 0 readings (0/s), time left: not known yet"]
+    assert told.lines == ["0 of 2 devices done, 0 pages, 0 readings (0/s), time left: not yet known"]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_time_left_is_not_known_while_a_device_was_not_asked(caplog: pytest.LogC
         (48 * 3600, "2.0 d"),
         (181_440, "2.1 d"),
         (365 * 86_400, "365.0 d"),
-        (math.inf, "not known yet"),
+        (math.inf, "not yet known"),
     ],
 )
 def test_a_duration_has_the_unit_that_a_person_would_choose(seconds: float, text: str) -> None:
@@ -195,7 +195,7 @@ def test_the_summary_has_a_row_for_each_device(caplog: pytest.LogCaptureFixture)
             "silent"
         ),
         "4 devices: 3 current, 1 failed; 240 readings in 2 min",
-        "2 devices are silent, no reading of the last 24.0 h is known: z6-2 (5.0 d), z6-4 (no record)",
+        "2 devices have sent no readings for more than 24 h: z6-2 (5.0 d), z6-4 (no readings at all)",
     ]
 
 
@@ -317,7 +317,7 @@ def test_a_clock_that_is_ahead_is_named(caplog: pytest.LogCaptureFixture) -> Non
     told.report.summary(seconds=0)
 
     assert told.lines[1].endswith("2026-01-31 12:00:00   15 min  0     0      0 s     clock is ahead")
-    assert told.lines[-1] == "1 devices whose clock is ahead: z6-1 (a reading is stamped 2026-02-10 12:00:00)"
+    assert told.lines[-1] == "1 device has a clock that is ahead: z6-1 (a reading is stamped 2026-02-10 12:00:00)"
     assert [device["ahead"] for device in told.for_programs["devices"]] == [NOON + 10 * 86_400, None]
 
 
@@ -328,7 +328,7 @@ def test_records_that_were_written_again_are_counted(caplog: pytest.LogCaptureFi
 
     assert told.lines[1] == (
         "z6-1    current  72        nothing new  2026-01-31 12:00:00   15 min  0     0      0 s     "
-        "3 records late or corrected"
+        "3 records with late or corrected values"
     )
 
 
@@ -376,16 +376,29 @@ def test_a_subscription_that_ends_is_told_of(caplog: pytest.LogCaptureFixture) -
         caplog,
         _device("z6-1", Phase.DONE, newest=NOON),
         _device("z6-2", Phase.FAILED),
-        subscriptions={"z6-2": "its subscription ended on 2026-01-20"},
+        subscriptions={"z6-2": "ended on 2026-01-20"},
     )
     told.report.summary(seconds=0)
 
-    assert told.lines[-1] == (
-        "1 devices whose subscription has ended or ends soon: z6-2 (its subscription ended on 2026-01-20)"
-    )
+    assert told.lines[-1] == "1 device has a subscription that has ended or ends soon: z6-2 (ended on 2026-01-20)"
     assert [device["subscription"] for device in told.for_programs["devices"]] == [
         None,
-        "its subscription ended on 2026-01-20",
+        "ended on 2026-01-20",
+    ]
+
+
+def test_one_device_is_told_of_in_the_singular(caplog: pytest.LogCaptureFixture) -> None:
+    """So are one page, one reading and one record."""
+    told = _Told(caplog, _device("z6-1", Phase.DONE, pages=1, readings=1, newest=NOON - 90_000, rewritten=1))
+    told.now = 1010.0
+    told.progress.say()
+    told.report.summary(seconds=1)
+
+    assert told.lines[0] == "1 of 1 device done, 1 page, 1 reading (0/s), time left: 0 s"
+    assert told.lines[2].endswith("silent, 1 record with late or corrected values")
+    assert told.lines[3:] == [
+        "1 device: 1 current, 0 failed; 1 reading in 1 s",
+        "1 device has sent no readings for more than 24 h: z6-1 (25.2 h)",
     ]
 
 

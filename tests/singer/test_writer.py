@@ -140,6 +140,6 @@ def test_a_closed_output_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "stdout", _stdout(_ClosedPipe()))
     writer = Writer()
 
-    with pytest.raises(OutputClosedError, match="the program that reads the records has ended"):
+    with pytest.raises(OutputClosedError, match="the target closed the pipe"):
         writer.write_records("readings", RECORDS, EXTRACTED.isoformat())
     assert writer.bytes_written == 0

@@ -139,9 +139,9 @@ MAINTENANCE = b"<html>\n<head><title>Down</title></head>\n<body>Back soon</body>
 @pytest.mark.parametrize(
     ("status", "body", "kind", "words"),
     [
-        (401, {"detail": "Invalid token."}, TokenRefusedError, "refuses the token (401 Reason: Invalid token.)"),
+        (401, {"detail": "Invalid token."}, TokenRefusedError, "rejected the token (401 Reason: Invalid token.)"),
         (401, MAINTENANCE, TokenRefusedError, "(401 Reason: 'Down Back soon')"),
-        (403, {"detail": "No permission."}, DeviceFailedError, "refuses the call (403 Reason: No permission.)"),
+        (403, {"detail": "No permission."}, DeviceFailedError, "rejected the call (403 Reason: No permission.)"),
         (404, {"detail": "Not found."}, DeviceFailedError, "(404 Reason: Not found.); check the serial number"),
         (400, {"detail": "Bad\nstart_mrid  "}, DeviceFailedError, "(400 Reason: Bad start_mrid)"),
         (400, {"detail": {"device_sn": ["wrong"]}}, DeviceFailedError, '{"device_sn": ["wrong"]}'),
@@ -179,9 +179,9 @@ def test_a_refusal_of_daily_values_says_which_entry_to_check(service: Server, st
         _api().get_env_model_data(STATION, a_call(), start=None, end=None)
 
     assert str(caught.value).startswith(
-        f"the service refuses the call ({status} Reason: There is no ATMOS 41 on port 2.); check device_sn z6-1 and "
-        "port_number 2 (the ATMOS 41's) of the ETr entry in env_models, the server, and that the token's user may see "
-        "the device"
+        f"the service rejected the call ({status} Reason: There is no ATMOS 41 on port 2.); check device_sn z6-1 and "
+        "port_number 2 (the ATMOS 41's) of the ETr entry in env_models, the server, and that the token's user has "
+        "access to the device"
     )
 
 
@@ -190,7 +190,7 @@ def test_a_refusal_says_what_to_do_when_the_account_was_moved(service: Server, s
     """An account in ZENTRA Cloud 2.0 gets nothing from this service; its owner learns which settings to change."""
     error = _refusal(service, Response(status, {"detail": "No."}))
 
-    assert ("set api_version to v5 and auth_token to its key" in str(error)) is advised
+    assert ("set api_version to v5 and auth_token to the account's key" in str(error)) is advised
 
 
 def test_a_status_without_a_reason_is_a_status(service: Server) -> None:
@@ -315,7 +315,9 @@ def test_a_redirect_is_not_followed(service: Server, status: int, location: str)
     error = _refusal(service, Response(status, Location=location), Response(200))
 
     assert type(error) is DeviceFailedError
-    assert f"redirects ({status} Reason) to {location}, which is not followed; check api_url and server" in str(error)
+    assert f"redirects ({status} Reason) to {location}; redirects are not followed; check api_url and server" in str(
+        error
+    )
     assert service.urls == ["https://zentra.example/api/v4/get_readings/"]
 
 
@@ -324,7 +326,7 @@ def test_a_redirect_that_says_not_where_to_is_a_refusal(service: Server) -> None
     error = _refusal(service, Response(302))
 
     assert type(error) is DeviceFailedError
-    assert "refuses the call (302 Reason" in str(error)
+    assert "rejected the call (302 Reason" in str(error)
 
 
 def test_an_error_nested_too_deeply_is_told_by_its_status(service: Server) -> None:

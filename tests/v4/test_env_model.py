@@ -310,10 +310,10 @@ def test_an_error_that_comes_with_status_200_is_told_in_the_services_words() -> 
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({"data_source": "z6-2"}, "the response is about another device: metadata.data_source is 'z6-2'"),
+        ({"data_source": "z6-2"}, "the response is for another device: metadata.data_source is 'z6-2'"),
         (
             {"model_type": "ETr"},
-            "the response is about another model than ETo: metadata.model_type is 'ETr'",
+            "the response is for a model other than ETo: metadata.model_type is 'ETr'",
         ),
     ],
 )

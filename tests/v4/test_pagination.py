@@ -176,7 +176,7 @@ def test_a_device_that_lost_its_records_is_told_of() -> None:
     reader = _reader(bookmark=100)
     step = reader.advance(None, {})
 
-    assert step == Step(bookmark=100, warning="the device has no records, but mrid 100 has been read before")
+    assert step == Step(bookmark=100, warning="the device has no records, but mrid 100 was read earlier")
     assert (reader.done, reader.bookmark, reader.records_left) == (True, 100, 0)
     assert reader.went_back == 100
 
@@ -190,7 +190,7 @@ def test_records_without_max_mrid_are_refused() -> None:
 @pytest.mark.parametrize("records", [_records(1, 10), _records(91, 100), _records(100, 110)])
 def test_an_answer_that_ignores_start_mrid_is_refused(records: dict[int, int]) -> None:
     """Never go on without progress: one record below the mrid asked for is enough."""
-    with pytest.raises(NoProgressError, match=r"ignores start_mrid: asked for mrid 101 and up, got mrid \d+"):
+    with pytest.raises(NoProgressError, match=r"ignores start_mrid: requested mrid 101 and up, got mrid \d+"):
         _reader(bookmark=100).advance(200, records)
 
 
@@ -308,7 +308,8 @@ def test_a_newest_record_that_does_not_come_is_told_of() -> None:
     assert reader.advance(14, {}) == Step(
         below_mrid=0,
         bookmark=0,
-        warning="its newest record is mrid 14, but the service brings nothing behind mrid 0; the next sync asks again",
+        warning="its newest record is mrid 14, but the service returned nothing after mrid 0; "
+        "the next sync will try again",
     )
     assert (reader.done, reader.bookmark) == (True, 0)
 
@@ -321,7 +322,7 @@ def test_a_device_that_brings_no_record_at_all_is_told_of() -> None:
     assert reader.request == PageRequest(start_mrid=10)
     assert reader.advance(10, {}) == Step(
         below_mrid=0,
-        warning="its newest record is mrid 10, but the service brings no record at all; the next sync asks again",
+        warning="its newest record is mrid 10, but the service returned no records; the next sync will try again",
     )
     assert (reader.done, reader.bookmark) == (True, None)
 
@@ -419,7 +420,7 @@ def test_a_service_that_ignores_both_is_refused() -> None:
     with pytest.raises(NoProgressError) as caught:
         reader.advance(50, _records(41, 50), order=Order.OTHER)
 
-    assert str(caught.value) == "the response ignores sort_by and end_mrid: asked for mrid 1 to 10, got mrid 50"
+    assert str(caught.value) == "the response ignores sort_by and end_mrid: requested mrid 1 to 10, got mrid 50"
 
 
 def test_a_first_sync_by_date_is_read_by_ranges_too() -> None:
@@ -529,8 +530,8 @@ def test_a_short_history_below_the_bookmark_is_read_again(bookmark: int, max_mri
 
     assert step == Step(below_mrid=0, warning=step.warning)
     assert step.warning == (
-        f"its newest record is mrid {max_mrid}, but mrid {bookmark} has been read before: "
-        "it is one call to make sure; reading the device again from its first record"
+        f"its newest record is mrid {max_mrid}, but mrid {bookmark} was read earlier; "
+        "the device may have been wiped or replaced; re-reading it from its first record"
     )
     assert (reader.done, reader.request) == (False, PageRequest(start_mrid=0))
     assert (reader.records_left, reader.went_back) == (max_mrid + 1, bookmark)
@@ -545,7 +546,7 @@ def test_a_deep_drop_is_a_wipe(bookmark: int, max_mrid: int) -> None:
     step = reader.advance(max_mrid, {})
 
     assert step.warning is not None
-    assert "the device was wiped or replaced; reading the device again from its first record" in step.warning
+    assert "the device was wiped or replaced; re-reading it from its first record" in step.warning
     assert (step.below_mrid, step.bookmark) == (0, None)
     assert (reader.done, reader.request) == (False, PageRequest(start_mrid=0))
 
@@ -558,7 +559,7 @@ def test_a_small_drop_is_lag(bookmark: int, max_mrid: int) -> None:
 
     assert step == Step(below_mrid=0, bookmark=bookmark, warning=step.warning)
     assert step.warning is not None
-    assert "lags behind itself; nothing is new" in step.warning
+    assert "the service is probably behind; nothing new was read" in step.warning
     assert (reader.done, reader.bookmark, reader.records_left) == (True, bookmark, 0)
     assert reader.went_back == bookmark
 
@@ -587,7 +588,7 @@ def test_starting_over_happens_once() -> None:
     reader.advance(25, {})
     reader.advance(25, _records(1, 10))
 
-    with pytest.raises(NoProgressError, match="has started over at the device's first record once"):
+    with pytest.raises(NoProgressError, match="has already started over from the device's first record"):
         reader.advance(5, {})
 
 

@@ -343,7 +343,7 @@ def test_what_a_person_should_know_of_a_page_is_passed_on() -> None:
     reader = _reader(bookmark=5, page_size=50)
 
     assert reader.take(_page_of(max_mrid=9)).warning == (
-        "its newest record is mrid 9, but the service brings nothing behind mrid 5; the next sync asks again"
+        "its newest record is mrid 9, but the service returned nothing after mrid 5; the next sync will try again"
     )
 
 

@@ -263,7 +263,7 @@ def test_a_name_from_the_service_is_a_short_part_of_a_message() -> None:
     with pytest.raises(UnexpectedBodyError) as caught:
         require_page_of(other_device, DEVICE)
 
-    assert str(caught.value) == f"the response is about another device: metadata.device_sn is {'x' * 79 + ' '!r}"
+    assert str(caught.value) == f"the response is for another device: metadata.device_sn is {'x' * 79 + ' '!r}"
 
 
 @pytest.mark.parametrize("data", [{}, {"Water Content": [an_entry({}), an_entry({})]}])

@@ -154,9 +154,9 @@ LIST_OF_FAULTS = [{"loc": ["query", "end_datetime"], "msg": "mixed zones", "type
 @pytest.mark.parametrize(
     ("status", "body", "kind", "words"),
     [
-        (401, {"detail": "Invalid key."}, TokenRefusedError, "refuses the key (401 Reason: Invalid key.)"),
+        (401, {"detail": "Invalid key."}, TokenRefusedError, "rejected the key (401 Reason: Invalid key.)"),
         (401, MAINTENANCE, TokenRefusedError, "(401 Reason: 'Down Back soon')"),
-        (403, {"detail": "No permission."}, DeviceFailedError, "refuses the call (403 Reason: No permission.)"),
+        (403, {"detail": "No permission."}, DeviceFailedError, "rejected the call (403 Reason: No permission.)"),
         (404, {"detail": "Not found."}, DeviceFailedError, "(404 Reason: Not found.)"),
         (422, {"detail": LIST_OF_FAULTS}, DeviceFailedError, '"msg": "mixed zones"'),
         (422, {"detail": "mixed\nzones"}, DeviceFailedError, "(422 Reason: mixed zones)"),
@@ -200,13 +200,13 @@ def test_a_refusal_says_what_to_check_of_what_was_refused(service: Server) -> No
     with pytest.raises(DeviceFailedError) as of_the_list:
         _api().get_devices(1, a_call(), organization_id=None)
 
-    head = "the service refuses the call (404 Reason: Not found.)"
-    assert str(of_the_list.value) == f"{head}; check the key's rights, and organization_id if you have set it"
+    head = "the service rejected the call (404 Reason: Not found.)"
+    assert str(of_the_list.value) == f"{head}; check the key's permissions, and organization_id if it is set"
     assert str(_refusal(service, Response(404, {"detail": "Not found."}))) == (
-        f"{head}; check the serial number, and that the key's user may see the device in ZENTRA Cloud 2.0"
+        f"{head}; check the serial number, and that the key's user has access to the device in ZENTRA Cloud 2.0"
     )
     of_a_token = _refusal(service, Response(404, {"detail": "Not found."}), PageRequest(0, 1, token="a"))
-    assert str(of_a_token) == "the service refuses the page's next_token (404 Reason: Not found.)"
+    assert str(of_a_token) == "the service rejected the page's next_token (404 Reason: Not found.)"
 
 
 def test_a_refused_key_says_where_the_right_one_is(service: Server) -> None:
@@ -214,7 +214,7 @@ def test_a_refused_key_says_where_the_right_one_is(service: Server) -> None:
     error = str(_refusal(service, Response(401, {"detail": "Invalid key."})))
 
     assert "check auth_token" in error
-    assert "app.zentracloud.io under Profile, Integrations, Show Token" in error
+    assert "app.zentracloud.io: Profile, Integrations, Show Token" in error
     assert "Classic" not in error
 
 
@@ -237,7 +237,7 @@ def test_a_redirect_is_not_followed(service: Server, status: int) -> None:
     """One request goes out, and the message names where the redirect points to."""
     error = _refusal(service, Response(status, Location="https://evil.example/"), LATER)
 
-    assert f"redirects ({status} Reason) to https://evil.example/, which is not followed" in str(error)
+    assert f"redirects ({status} Reason) to https://evil.example/; redirects are not followed" in str(error)
     assert len(service.requests) == 1
 
 

@@ -217,7 +217,7 @@ def test_a_list_that_comes_broken_is_asked_for_again() -> None:
     assert api.asked == [1, 1]
     assert devices.failure is not None
     assert "not JSON" in devices.failure
-    assert "given up after 2 attempts" in devices.failure
+    assert "gave up after 2 attempts" in devices.failure
 
 
 def test_a_thousand_devices_take_little_memory() -> None:
@@ -269,7 +269,7 @@ def test_the_devices_that_are_named_are_read_as_they_are_spelled(caplog: pytest.
     stream = _stream(_Api(_list_of("z6-1A", "z6-2")), device_sns="Z6-1a,z6-3,z6-4")
 
     assert list(_asked(stream, "z6-2")) == ["Z6-1a", "z6-3", "z6-4"]
-    assert caplog.messages == ["not in the device list, and asked all the same: z6-3, z6-4"]
+    assert caplog.messages == ["not in the device list, but requested anyway: z6-3, z6-4"]
 
 
 def test_a_device_is_asked_for_as_the_list_spells_it() -> None:
@@ -287,7 +287,7 @@ def test_devices_that_are_gone_are_named_and_keep_their_bookmarks(caplog: pytest
     """Their subscription may have ended, or someone has moved them."""
     assert _asked(_stream(_Api(_list_of("z6-1"))), "z6-1", "z6-8", "z6-9") == ["z6-1"]
     assert caplog.messages == [
-        "2 devices are no longer in the device list; their bookmarks are kept: z6-8, z6-9",
+        "no longer in the device list; bookmarks are kept: z6-8, z6-9",
     ]
 
 
@@ -296,7 +296,7 @@ def test_devices_to_read_again_that_are_not_in_the_list_are_named(caplog: pytest
     stream = _stream(_Api(_list_of("z6-1")), reread_device_sns="Z6-1,z6-7")
 
     assert _asked(stream) == ["z6-1"]
-    assert caplog.messages == ["reread_device_sns names devices that are not in the list: z6-7"]
+    assert caplog.messages == ["in reread_device_sns, but not in the device list: z6-7"]
 
 
 def test_without_a_list_the_devices_that_are_named_are_asked_themselves(caplog: pytest.LogCaptureFixture) -> None:
@@ -306,7 +306,7 @@ def test_without_a_list_the_devices_that_are_named_are_asked_themselves(caplog: 
     assert list(_asked(stream)) == ["z6-1", "z6-2"]
     assert caplog.messages == [
         "the device list failed: refused",
-        "there is no device list (refused); each device of device_sns is asked itself",
+        "could not read the device list (refused); reading the devices of device_sns without it",
     ]
     assert (stream.fleet_error, stream.failures, stream.run.failed_entirely) == (None, [], False)
     assert stream.readers_of("z6-1", Bookmark(NOW, asked=NOW), None, NOW)
@@ -316,8 +316,8 @@ def test_without_a_list_and_without_names_the_run_fails(caplog: pytest.LogCaptur
     """Nobody knows which devices there are: that is no run that has read all of none."""
     stream = _stream(_Api(DeviceFailedError("refused")))
     words = (
-        "the device list could not be read, so no device was: refused; name the devices in device_sns to read them "
-        "without it"
+        "could not read the device list, so no devices were read: refused; "
+        "to read devices without the list, name them in device_sns"
     )
 
     assert list(_asked(stream)) == []
@@ -341,14 +341,14 @@ def test_a_run_that_is_stopped_at_the_list_says_nothing_of_devices(
 @pytest.mark.parametrize(
     ("settings", "what_to_check"),
     [
-        ({}, "check that the key's user may see devices in ZENTRA Cloud 2.0"),
+        ({}, "check that the key's user has access to devices in ZENTRA Cloud 2.0"),
         ({"organization_id": "org-9"}, "check organization_id (org-9)"),
     ],
 )
 def test_a_run_without_any_device_fails(settings: dict[str, object], what_to_check: str) -> None:
     """A list that is empty is no fleet that was read to its end."""
     stream = _stream(_Api(_list_of()), **settings)
-    words = f"the device list is empty, so no device was read; {what_to_check}"
+    words = f"the device list is empty, so no devices were read; {what_to_check}"
 
     assert list(_asked(stream)) == []
     assert (stream.fleet_error, stream.failures, stream.run.failed_entirely) == (words, [words], True)
@@ -360,7 +360,7 @@ def test_devices_that_are_named_are_read_although_the_list_is_empty(caplog: pyte
 
     assert list(_asked(stream)) == ["z6-1"]
     assert stream.fleet_error is None
-    assert caplog.messages == ["not in the device list, and asked all the same: z6-1"]
+    assert caplog.messages == ["not in the device list, but requested anyway: z6-1"]
 
 
 @pytest.mark.parametrize("device_sns", [{}, {"device_sns": "z6-1,z6-2"}], ids=["all", "named"])

@@ -197,12 +197,12 @@ NOON = MIDNIGHT + 43_200
 @pytest.mark.parametrize(
     ("ends", "renews", "words"),
     [
-        (MIDNIGHT - 1, False, "its subscription ended on 2025-12-31"),
-        (MIDNIGHT - 1, True, "its subscription ended on 2025-12-31"),
-        (NOON, False, "its subscription ended on 2026-01-01"),
-        (NOON + 1, False, "its subscription ends on 2026-01-01"),
-        (NOON + 1, True, "its subscription ends on 2026-01-01, and renews itself"),
-        (NOON + SUBSCRIPTION_NOTICE, False, "its subscription ends on 2026-01-31"),
+        (MIDNIGHT - 1, False, "ended on 2025-12-31"),
+        (MIDNIGHT - 1, True, "ended on 2025-12-31"),
+        (NOON, False, "ended on 2026-01-01"),
+        (NOON + 1, False, "ends on 2026-01-01"),
+        (NOON + 1, True, "ends on 2026-01-01 and renews automatically"),
+        (NOON + SUBSCRIPTION_NOTICE, False, "ends on 2026-01-31"),
         (NOON + SUBSCRIPTION_NOTICE + 1, False, None),
         (NOON + SUBSCRIPTION_NOTICE + 1, True, None),
     ],
@@ -221,9 +221,9 @@ def test_a_subscription_is_warned_of_by_its_date(
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        ("expired", "its subscription is expired"),
-        ("Cancelled ", "its subscription is cancelled"),
-        ("INACTIVE", "its subscription is inactive"),
+        ("expired", "expired"),
+        ("Cancelled ", "cancelled"),
+        ("INACTIVE", "inactive"),
         ("active", None),
         ("pending\nreview", None),
         ("", None),
@@ -320,7 +320,7 @@ def test_every_device_of_a_varied_fleet_fits_the_columns(*, odd_fields: bool) ->
     """With zeros for coordinates, without a location, with a subscription that has ended."""
     cloud = Cloud([Device(f"z6-{number}", records=1) for number in range(60)], odd_fields=odd_fields)
     told = [_told(cloud, f"z6-{number}") for number in range(60)]
-    warnings = {(subscription_warning(listed, MIDNIGHT) or "-").split()[2:3] == ["ended"] for listed, _ in told}
+    warnings = {(subscription_warning(listed, MIDNIGHT) or "-").startswith("ended") for listed, _ in told}
 
     for _, details in told:
         VALIDATE(details)

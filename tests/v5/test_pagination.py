@@ -120,7 +120,7 @@ def test_pages_without_end_that_bring_nothing_are_an_error(newest: int | None) -
     for number in range(EMPTY_PAGES_IN_A_ROW):
         reader.advance(newest, f"token {number}")
 
-    with pytest.raises(NoProgressError, match="1000 pages in a row have brought nothing new"):
+    with pytest.raises(NoProgressError, match="1000 pages in a row contained nothing new"):
         reader.advance(newest, "one more")
 
 

@@ -560,7 +560,7 @@ def test_a_part_holds_as_many_records_as_other_streams_write_at_once() -> None:
 
 # A token that is refused
 
-REFUSAL = PageTokenRefusedError("the service refuses the call (422)")
+REFUSAL = PageTokenRefusedError("the service rejected the call (422)")
 
 
 def _refuse(reader: ReadingsReader) -> Page:
@@ -578,7 +578,7 @@ def test_a_refused_token_is_followed_by_time() -> None:
     request = _request(reader)
     second = _take(reader, _page_of((6, 2), (7, 3)))
 
-    assert refused.warning == "the service refuses the call (422); going on by time instead of by next_token"
+    assert refused.warning == "the service rejected the call (422); continuing by time instead of next_token"
     assert _bookmarks(refused) == [([], Bookmark(5, known=KNOWN))]
     assert (refused.positions, list(refused.moments), refused.rewritten) == (None, [], 0)
     assert request == PageRequest(6, NOW)
@@ -604,7 +604,7 @@ def test_what_is_refused_by_time_as_well_fails_its_device() -> None:
         _refuse(reader)
         _take(reader, _page_of((NOW - 5, 1), token=token))
 
-    with pytest.raises(DeviceFailedError, match="asking by time instead of by next_token did not help"):
+    with pytest.raises(DeviceFailedError, match="requesting by time instead of next_token did not help"):
         _refuse(reader)
 
 

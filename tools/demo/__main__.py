@@ -10,7 +10,7 @@ except KeyboardInterrupt:
     sys.exit(130)
 except ModuleNotFoundError as missing:
     sys.exit(
-        f"Error: {missing.name} is missing in {sys.executable}. "
+        f"Error: {missing.name} is not installed in {sys.executable}. "
         "Run this in the project's environment: uv run --extra emulator --group demo python -m tools.demo"
     )
 

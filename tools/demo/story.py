@@ -60,7 +60,7 @@ class Demo:
         seconds = time.monotonic() - began
         load = Load(before, self._rows(), self._values(), written)
         click.echo(load.table)
-        click.echo(f"The tap wrote {written:,} readings; {seconds:.0f} s.")
+        click.echo(f"The tap wrote {written:,} readings in {seconds:.0f} s.")
         if load.faults:
             raise DemoError("\n".join(["The load is not complete:", *load.faults]))
 
@@ -71,7 +71,7 @@ class Demo:
         header = ("measurement", "port", "value", "units", "time (UTC)")
         click.echo(aligned(header, self.database.execute(self.api.latest.encode(), [device_sn]).fetchall()))
         counted = [f"{self._count(stream):,} rows in {SCHEMA}.{stream}" for stream in self.api.others]
-        click.echo(f"\nBeside it: {', '.join(counted)}.")
+        click.echo(f"\nAlso loaded: {', '.join(counted)}.")
 
     def show_what_needs_attention(self) -> None:
         """Show which devices are alive, by the query of the README."""
@@ -104,7 +104,7 @@ def tell(api: Api) -> None:
         DemoError: A load failed or is not complete.
         WarehouseError: The database does not work here.
     """
-    _heading("A ZENTRA Cloud on this machine, with made-up data")
+    _heading("A ZENTRA Cloud emulator on this machine, with made-up data")
     with Emulator(api.devices(), window=WINDOW, latency=0.1) as service:
         click.echo(_introduction(api, service))
         _heading("A PostgreSQL database in .warehouse")
@@ -112,7 +112,7 @@ def tell(api: Api) -> None:
             Warehouse(PROJECT / ".warehouse") as warehouse,
             psycopg.connect(warehouse.dsn, autocommit=True) as database,
         ):
-            click.echo(f"It runs on port {warehouse.port} until the end of this demonstration.")
+            click.echo(f"It runs on port {warehouse.port} until the demo ends.")
             database.execute(f"drop schema if exists {SCHEMA} cascade".encode())
             variables = {**api.variables(service), **warehouse.environment}
             demo = Demo(api, service, database, Pipeline(PROJECT, variables))
@@ -126,15 +126,15 @@ def _introduction(api: Api, service: Emulator) -> str:
     held = Counter(str(reading["device_sn"]) for reading in api.readings(service))
     values = [held[device.device_sn] // device.records for device in service.devices]
     return (
-        f"It speaks API {api.version}. {len(values)} devices with {min(RECORDS)} to {max(RECORDS)} records of "
-        f"{min(values)} to {max(values)} values each. {api.limit.format(window=WINDOW)}"
+        f"It provides API {api.version}, and has {len(values)} devices with {min(RECORDS)} to {max(RECORDS)} records "
+        f"of {min(values)} to {max(values)} values each. {api.limit.format(window=WINDOW)}"
     )
 
 
 def _load_twice(demo: Demo) -> None:
     demo.pipeline.log.unlink(missing_ok=True)
     demo.install()
-    click.echo(f"Meltano's own words are in {_shown(demo.pipeline.log)}.")
+    click.echo(f"Meltano's log is in {_shown(demo.pipeline.log)}.")
     _heading(f"First load: meltano run {TAP} {TARGET}")
     demo.load(from_start=True)
     _heading("Second load, after the devices have made new records")
@@ -149,11 +149,11 @@ def _load_twice(demo: Demo) -> None:
 def _say_how_to_go_on(api: Api) -> None:
     python, meltano = (_shown(Path(sys.executable).with_name(name)) for name in ("python", "meltano"))
     psql = f"{python} -m tools.postgres psql"
-    _heading("How to go on")
+    _heading("Next steps")
     click.echo(
-        f"Look into the database:\n\n  {psql}\n\n"
-        f'For example, the mean water content of the soil on each day:\n\n  {psql} -c "{api.example}"\n\n'
-        "Load your own devices, into the schema zentra of the same database:\n\n"
+        f"Explore the database:\n\n  {psql}\n\n"
+        f'For example, the mean soil water content of each day:\n\n  {psql} -c "{api.example}"\n\n'
+        "Load your own devices into the schema zentra of the same database:\n\n"
         f"  export {api.settings}\n"
         f"  {python} -m tools.postgres run -- {meltano} run {TAP} {TARGET}"
     )
@@ -182,7 +182,7 @@ def _leave(number: int, _frame: FrameType | None) -> None:
     help="v4: ZENTRA Cloud Classic; v5: ZENTRA Cloud 2.0.",
 )
 def command_line(version: str) -> None:
-    """Load from a ZENTRA Cloud on this machine into a PostgreSQL on this machine, twice, and show what arrived."""
+    """Load data twice from a ZENTRA Cloud emulator into PostgreSQL, both on this machine, and show the result."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     try:

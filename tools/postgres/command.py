@@ -31,9 +31,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 )
 @click.pass_context
 def main(context: click.Context, folder: Path) -> None:
-    """A PostgreSQL database in this project's folder, with nothing to install and nothing left running.
+    """Run a PostgreSQL database in this project's folder: nothing to install, and nothing left running.
 
-    It is made on first use. To delete it with all its data, delete its folder.
+    It is created on first use. To delete it with all its data, delete its folder.
     """
     context.obj = folder
 
@@ -42,11 +42,11 @@ def main(context: click.Context, folder: Path) -> None:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_obj
 def run(folder: Path, command: tuple[str, ...]) -> None:
-    """Run COMMAND while the database is there, then stop the database.
+    """Run COMMAND while the database is running, then stop the database.
 
-    COMMAND finds it by the environment variables TARGET_POSTGRES_HOST, _PORT, _USER, _PASSWORD and
-    _DATABASE, which Meltano's target-postgres reads, and by PGHOST and so on, which every PostgreSQL program
-    reads. The exit code is COMMAND's.
+    COMMAND finds it through the environment variables TARGET_POSTGRES_HOST, _PORT, _USER, _PASSWORD and
+    _DATABASE, which Meltano's target-postgres reads, and through PGHOST and so on, which every PostgreSQL
+    program reads. The exit code is COMMAND's.
 
     Example: python -m tools.postgres run -- meltano run tap-zentra target-postgres
     """
@@ -59,10 +59,10 @@ def run(folder: Path, command: tuple[str, ...]) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def psql(folder: Path, arguments: tuple[str, ...]) -> None:
-    r"""Look into the database: type SQL, end with \q.
+    r"""Query the database: type SQL, and quit with \q.
 
-    ARGUMENTS go to psql, PostgreSQL's own client, so that scripts can ask too. If the database is open
-    already, for example because a load is running, psql joins in.
+    ARGUMENTS are passed to psql, PostgreSQL's own client, so that scripts can run queries too. If the database
+    is already running, for example during a load, psql connects to it.
 
     Example: python -m tools.postgres psql -c "select count(*) from zentra.readings"
     """

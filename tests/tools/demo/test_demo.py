@@ -92,7 +92,7 @@ def test_two_loads_bring_everything_once_and_can_be_repeated(
     values = {device: len(device.series) + of_the_device for device in APIS[version].devices()}
     held = sum(device.records * each for device, each in values.items())
     grown = sum(GROWTH.get(device.device_sn, 0) * each for device, each in values.items())
-    assert f"It speaks API {version}." in first
+    assert f"It provides API {version}," in first
     assert _totals(first) == [[0, held, held, held], [held, held + grown, grown, held + grown]]
     assert _totals(second) == _totals(first)
     assert f"{table} has {held + grown:,} rows" in first

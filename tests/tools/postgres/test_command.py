@@ -141,7 +141,7 @@ def test_two_at_once_is_one_line_of_error(folder: Path) -> None:
     answer = _call(folder, "run", "--", *inner)
 
     assert answer.returncode == 1
-    assert answer.stderr.startswith("Error: The warehouse in")
+    assert answer.stderr.startswith("Error: The database in")
     assert answer.stderr.count("\n") == 1
 
 

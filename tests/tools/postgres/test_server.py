@@ -100,7 +100,7 @@ def test_the_environment_leads_loaders_and_clients_to_the_database(folder: Path)
 def test_two_at_once_is_an_error(folder: Path) -> None:
     """A second process is told that the warehouse is open, and the first one goes on."""
     with Warehouse(folder, fsync=False) as warehouse:
-        with pytest.raises(WarehouseInUseError, match="already open in another process"):
+        with pytest.raises(WarehouseInUseError, match="already in use by another process"):
             Warehouse(folder).__enter__()
 
         assert _value(warehouse, "select 1") == 1
