@@ -215,6 +215,11 @@ class Report:
         if self._subscriptions:
             ends = [f"{device_sn} ({words})" for device_sn, words in self._subscriptions.items()]
             self._logger.warning("%d devices whose subscription has ended or ends soon: %s", len(ends), ", ".join(ends))
+        if len(ahead) == len(self._devices) > 1:
+            self._logger.warning(
+                "the clocks of all devices seem to be ahead: check this computer's own, which says %s UTC",
+                _in_words(int(now)),
+            )
 
     def _is_silent(self, device: DeviceProgress, now: float) -> bool:
         if device.outcome is not Outcome.CURRENT or not self._expects_news:
