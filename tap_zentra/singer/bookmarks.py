@@ -141,7 +141,10 @@ class Bookmarks:
             raise StateError(f"the state has two bookmarks for {device_sn}; remove the one with the higher value")
         if (given := partition.get("replication_key_value")) is not None and self._position(given) is None:
             expected = "a moment such as 2026-01-31T12:00:00+00:00" if self._of_moments else "an mrid (a whole number)"
-            raise StateError(f"the state's bookmark of {device_sn} should be {expected}, not {given!r}")
+            raise StateError(
+                f"the state's bookmark of {device_sn} should be {expected}, not {given!r}; correct it, or remove it "
+                "from the state to have the device read from its start"
+            )
         self._by_device[same_device(device_sn)] = partition
 
     def get(self, device_sn: str) -> Bookmark | None:
