@@ -17,7 +17,7 @@ from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError, FatalSyncError
 
 from tap_zentra.settings import SCHEMA, SettingsError, read_settings
-from tap_zentra.singer.bookmarks import read_state
+from tap_zentra.singer.bookmarks import HAND_OVER, read_state
 from tap_zentra.singer.maps import name_failures, unknown_streams
 from tap_zentra.singer.run import Run
 from tap_zentra.singer.sensors import SensorsStream
@@ -248,7 +248,7 @@ class TapZentra(Tap):
     @override
     def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **kwargs: Any) -> None:
         super().invoke(
-            state=None if state is None else _json_object(state, "--state"),
+            state=None if state is None else _json_object(state, "--state", hint=HAND_OVER),
             catalog=None if catalog is None else _json_object(catalog, "--catalog"),
             **kwargs,
         )
@@ -272,7 +272,7 @@ def _place(stream: Stream) -> int:
     return 2 - stream.is_followed if isinstance(stream, FleetStream) else 3
 
 
-def _json_object(file: IO[str], option: str) -> IO[str]:
+def _json_object(file: IO[str], option: str, *, hint: str | None = None) -> IO[str]:
     """Return a file's text again, as a file, after a look whether it is a JSON object."""
     text = file.read()
     try:
@@ -280,5 +280,6 @@ def _json_object(file: IO[str], option: str) -> IO[str]:
     except ValueError:
         is_object = False
     if not is_object:
-        raise click.BadParameter(f"{file.name} does not hold a JSON object", param_hint=option)
+        fault = f"{file.name} does not hold a JSON object"
+        raise click.BadParameter("; ".join(filter(None, (fault, hint))), param_hint=option)
     return io.StringIO(text)
