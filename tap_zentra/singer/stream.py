@@ -334,6 +334,8 @@ class FleetStream(StreamOfRun, Generic[AccountType]):
         reread = [one for one in device_sns if self._is_reread(one)]
         if reread and purpose is Purpose.WRITTEN:
             self.logger.info("reading from the start again: %s", ", ".join(reread))
+        if purpose is Purpose.WRITTEN and self.is_followed and device_sns and not self._bookmarks.device_sns:
+            self.logger.info("the state has no bookmarks of %s: all devices are read from their start", self.name)
         for device_sn in device_sns:
             self._begin_device(device_sn, self._bookmarks, now)
 
