@@ -142,6 +142,7 @@ class TapZentra(Tap):
         """
         with self._ending():
             super().sync_all()
+            self.run.report()
         if not any(stream.selected for stream in self.streams.values()):
             self.logger.warning(
                 "no stream is selected, so nothing was read; select one in the catalog, or with Meltano in `select`: "
@@ -149,13 +150,15 @@ class TapZentra(Tap):
                 ", ".join(self.streams),
             )
         if self.run.token_error is not None:
-            raise SyncFailedError([str(self.run.token_error)])
+            raise SyncFailedError([str(self.run.token_error)], self.run.so_far)
         failures = self.run.failures
         if failures and not self._a_warning_is_enough:
-            raise SyncFailedError(failures)
+            raise SyncFailedError(failures, self.run.so_far)
         if failures:
             self.logger.warning(
-                "on_device_failure is warn, so the run ends with exit code 0 although %s", "; ".join(failures)
+                "on_device_failure is warn, so the run ends with exit code 0 although %s; %s",
+                "; ".join(failures),
+                self.run.so_far,
             )
 
     @property

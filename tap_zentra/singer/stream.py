@@ -47,11 +47,22 @@ class SyncFailedError(FatalSyncError):
 
     Attributes:
         lines: What failed and why, one line each.
+        so_far: What was read and written all the same; None: there is nothing to say of that.
     """
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], so_far: str | None = None) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+        self.so_far = so_far
+
+    @property
+    def log_lines(self) -> list[str]:
+        """The lines to end a log with: the last one says what was read, and behind a single failure it is the same."""
+        if self.so_far is None:
+            return self.lines
+        if len(self.lines) == 1:
+            return [f"{self.lines[0]}; {self.so_far}"]
+        return [*self.lines, f"{len(self.lines)} failures, see the lines above; {self.so_far}"]
 
 
 class StreamOfRun(Stream):
