@@ -33,7 +33,7 @@ def main() -> None:
     except StoppedError as error:
         fail([str(error)], exit_code=128 + error.signal_number)
     except SyncFailedError as error:
-        fail(error.lines)
+        fail(error.log_lines)
     except ConfigValidationError as error:  # from --test
         fail(error.errors)
     except SettingsError as error:

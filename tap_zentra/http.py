@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -141,7 +142,8 @@ class Transport:
         except (requests.Timeout, ReadTimeoutError):
             raise TransientError(f"no response within {self._timeout:g} s") from None
         except (requests.RequestException, HTTPError) as error:
-            raise TransientError(f"the connection failed: {self.without_secret(_innermost(error))}") from None
+            reason = self.without_secret(_innermost(error))
+            raise TransientError(f"the connection to {_host(url)} failed: {reason}") from None
         reason = one_line(self.without_secret(str(response.reason or "")))
         return Response(response.status_code, reason, response.headers, self._body_without_secret(body))
 
@@ -260,6 +262,11 @@ class _Adapter(HTTPAdapter):
             ConnectionCls = HTTPS
 
         self.poolmanager.pool_classes_by_scheme = {"http": HTTPPool, "https": HTTPSPool}
+
+
+def _host(url: str) -> str:
+    """Return whom a URL asks, with the port, for whoever has a name wrong in `api_url`."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _nothing() -> None:

@@ -18,7 +18,7 @@ from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError, FatalSyncError
 
 from tap_zentra.settings import SCHEMA, SettingsError, read_settings
-from tap_zentra.singer.bookmarks import read_state
+from tap_zentra.singer.bookmarks import HAND_OVER, read_state
 from tap_zentra.singer.maps import name_failures, unknown_streams
 from tap_zentra.singer.run import Run
 from tap_zentra.singer.sensors import SensorsStream
@@ -148,6 +148,7 @@ class TapZentra(Tap):
         """
         with self._ending():
             super().sync_all()
+            self.run.report()
         if not any(stream.selected for stream in self.streams.values()):
             self.logger.warning(
                 "no stream is selected, so nothing was read; select one in the catalog or, with Meltano, in `select`; "
@@ -155,14 +156,15 @@ class TapZentra(Tap):
                 ", ".join(self.streams),
             )
         if self.run.token_error is not None:
-            raise SyncFailedError([str(self.run.token_error)])
+            raise SyncFailedError([str(self.run.token_error)], self.run.so_far)
         failures = self.run.failures
         if failures and not self._a_warning_is_enough:
-            raise SyncFailedError(failures)
+            raise SyncFailedError(failures, self.run.so_far)
         if failures:
             self.logger.warning(
-                "not everything was read: %s; the exit code is still 0, because on_device_failure is warn",
+                "not everything was read: %s; the exit code is still 0, because on_device_failure is warn; %s",
                 "; ".join(failures),
+                self.run.so_far,
             )
 
     @property
@@ -269,7 +271,7 @@ class TapZentra(Tap):
     @classmethod
     @override
     def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **kwargs: Any) -> None:
-        state = None if state is None else _json_object(state, "--state")
+        state = None if state is None else _json_object(state, "--state", hint=HAND_OVER)
         catalog = None if catalog is None else _json_object(catalog, "--catalog")
         try:
             super().invoke(state=state, catalog=catalog, **kwargs)
@@ -296,7 +298,7 @@ def _place(stream: Stream) -> int:
     return 2 - stream.is_followed if isinstance(stream, FleetStream) else 3
 
 
-def _json_object(file: IO[str], option: str) -> IO[str]:
+def _json_object(file: IO[str], option: str, *, hint: str | None = None) -> IO[str]:
     """Return a file's text again, as a file, after a look whether it is a JSON object."""
     text = file.read()
     try:
@@ -304,5 +306,6 @@ def _json_object(file: IO[str], option: str) -> IO[str]:
     except ValueError:
         is_object = False
     if not is_object:
-        raise click.BadParameter(f"{file.name} does not contain a JSON object", param_hint=option)
+        fault = f"{file.name} does not contain a JSON object"
+        raise click.BadParameter("; ".join(filter(None, (fault, hint))), param_hint=option)
     return io.StringIO(text)

@@ -121,7 +121,7 @@ def test_a_broken_call_says_why(service: Server, error: Exception) -> None:
     caught = _error(service, error)
 
     assert type(caught) is TransientError
-    assert str(caught) == f"the connection failed: {error}"
+    assert str(caught) == f"the connection to zentra.example failed: {error}"
 
 
 def test_an_answer_that_is_not_what_its_header_says_has_failed(service: Server) -> None:
@@ -138,7 +138,7 @@ def test_a_refused_connection_is_told_in_a_few_words() -> None:
     with pytest.raises(TransientError) as caught:
         _get(None, f"http://127.0.0.1:{port}", a_call(lambda: sent.append(1)))
 
-    assert str(caught.value) == "the connection failed: Connection refused"
+    assert str(caught.value) == f"the connection to 127.0.0.1:{port} failed: Connection refused"
     assert sent == []
 
 
@@ -204,7 +204,7 @@ def test_a_call_over_a_real_connection(serve: Callable[..., str]) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{}", "2 bytes read"),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n",
-            "the connection failed: ",
+            "",
         ),
         (b"", "without response"),
         (b"not HTTP\r\n\r\n", "not HTTP"),
@@ -212,11 +212,13 @@ def test_a_call_over_a_real_connection(serve: Callable[..., str]) -> None:
 )
 def test_a_connection_that_breaks_off(serve: Callable[..., str], answer: bytes, reason: str) -> None:
     """A server that hangs up before the end of its answer, or says what no server says, has failed."""
+    url = serve(answer)
     with pytest.raises(TransientError) as caught:
-        _get(None, serve(answer))
-    assert str(caught.value).startswith("the connection failed: ")
-    assert reason in str(caught.value)
-    assert "127.0.0.1" not in str(caught.value)
+        _get(None, url)
+    where, _, why = str(caught.value).partition(" failed: ")
+    assert where == f"the connection to {url.removeprefix('http://')}"
+    assert reason in why
+    assert "127.0.0.1" not in why
 
 
 @pytest.mark.parametrize("api_url", ["https://a..b", "https://" + "a" * 70 + ".com"])

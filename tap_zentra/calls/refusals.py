@@ -36,6 +36,7 @@ SHARED = (
     "three devices in a row were refused although none had used up its own limit: either other programs share the "
     "limit, or it is the account's"
 )
+USED_UP = "does another program use up the limit? stop it, or run it at another time"
 USED_UP_AGAIN = "the limit has been used up again since the account's last pause"
 
 
@@ -142,12 +143,12 @@ class Refusals:
 
     def in_words(self, turn: Turn, words: str) -> str:
         """Return why a device is given up, with what the service said last."""
-        silence = f"the service has refused every call for {SILENT_WINDOWS * self._window:g} s"
+        silence = f"the service has refused every call for {SILENT_WINDOWS * self._window:g} s; {USED_UP}"
         if turn.lock_outs:
             times = "once" if turn.lock_outs == 1 else f"{turn.lock_outs} times in a row"
             return "; ".join(filter(None, [words, f"refused {times}, and {silence}"]))
-        further = "no further call" if turn.calls else "no call"
-        return ": ".join(filter(None, [f"{further} was made, because {silence}", words]))
+        not_called = f"{'no further call' if turn.calls else 'no call'} was made"
+        return "; ".join([": ".join(filter(None, [not_called, words])), silence])
 
     def _is_silent(self, turn: Turn) -> bool:
         # Measured to when the call was sent: the response may have waited long for a slow target to take pages.

@@ -143,7 +143,10 @@ class Bookmarks:
             expected = (
                 "a timestamp such as 2026-01-31T12:00:00+00:00" if self._of_moments else "an mrid (a whole number)"
             )
-            raise StateError(f"the state's bookmark for {device_sn} should be {expected}, not {given!r}")
+            raise StateError(
+                f"the state's bookmark for {device_sn} should be {expected}, not {given!r}; correct it, or remove it "
+                "from the state to have the device read from its start"
+            )
         self._by_device[same_device(device_sn)] = partition
 
     def get(self, device_sn: str) -> Bookmark | None:

@@ -207,6 +207,11 @@ class Report:
             {device.turn.device_sn: f"was mrid {device.went_back}" for device in self._devices if _went_back(device)},
         )
         self._warn_of("a subscription that has ended or ends soon", self._subscriptions)
+        if len(self._devices) > 1 and all(device.ahead is not None for device in self._devices):
+            self._logger.warning(
+                "the clocks of all devices seem to be ahead: check this computer's own, which says %s UTC",
+                _in_words(int(now)),
+            )
 
     def _warn_of(self, what: str, devices: Mapping[str, str]) -> None:
         """Say what some devices have, and of each the particulars."""

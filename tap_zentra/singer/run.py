@@ -60,6 +60,7 @@ class Run:
         self._clock = clock
         self._now = now
         self._has_begun = False
+        self._seconds: float | None = None  # that reading took; None: it has not ended
         self._fleets: list[Fleet[Any]] = []
         self._reading: list[FleetStream[Any]] = []
         self._places: dict[Turn, tuple[FleetStream[Any], DeviceProgress]] = {}
@@ -88,6 +89,17 @@ class Run:
     @property
     def _failures_of_followers(self) -> list[str]:
         return [stream.map_error for stream in self._following if stream.map_error is not None]
+
+    @property
+    def so_far(self) -> str | None:
+        """How much was read and written, for the last line of a run that failed; None: no device was known."""
+        devices = self._by_device()
+        if not devices:
+            return None
+        current = sum(all(device.turn.outcome is Outcome.CURRENT for device in turns) for turns in devices)
+        readings = sum(device.readings for _, device in self._places.values() if not device.turn.about)
+        resumes = "; the next run resumes from there" if readings else ""
+        return f"devices read to the end: {current} of {len(devices)}; readings written: {readings}{resumes}"
 
     @property
     def failed_entirely(self) -> bool:
@@ -143,9 +155,15 @@ class Run:
         if is_test:
             self._raise_if_test_failed()
             return
+        self._seconds = self._clock() - began
+
+    def report(self) -> None:
+        """Say how the run has ended, behind all else that is said: whoever reads a log begins at its end."""
+        if self._seconds is None:
+            return
         for stream in self._reading:
             if stream.map_error is None:  # else there is nothing to say but that
-                self._report_on(stream).summary(seconds=self._clock() - began)
+                self._report_on(stream).summary(seconds=self._seconds)
 
     def _begin(self, *, is_test: bool) -> None:
         """Write the SCHEMA of every selected stream, and make the streams ready that are read."""

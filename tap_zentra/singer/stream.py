@@ -47,11 +47,22 @@ class SyncFailedError(FatalSyncError):
 
     Attributes:
         lines: What failed and why, one line each.
+        so_far: What was read and written all the same; None: there is nothing to say of that.
     """
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], so_far: str | None = None) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+        self.so_far = so_far
+
+    @property
+    def log_lines(self) -> list[str]:
+        """The lines to end a log with: the last one says what was read, and behind a single failure it is the same."""
+        if self.so_far is None:
+            return self.lines
+        if len(self.lines) == 1:
+            return [f"{self.lines[0]}; {self.so_far}"]
+        return [*self.lines, f"{len(self.lines)} failures, see the lines above; {self.so_far}"]
 
 
 class StreamOfRun(Stream):
@@ -334,6 +345,8 @@ class FleetStream(StreamOfRun, Generic[AccountType]):
         reread = [one for one in device_sns if self._is_reread(one)]
         if reread and purpose is Purpose.WRITTEN:
             self.logger.info("re-reading from the start: %s", ", ".join(reread))
+        if purpose is Purpose.WRITTEN and self.is_followed and device_sns and not self._bookmarks.device_sns:
+            self.logger.info("the state has no bookmarks for %s: all devices are read from their start", self.name)
         for device_sn in device_sns:
             self._begin_device(device_sn, self._bookmarks, now)
 

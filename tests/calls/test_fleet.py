@@ -17,7 +17,7 @@ import pytest
 from tap_zentra.calls.errors import CallError, DeviceFailedError, LockedOutError, TokenRefusedError, TransientError
 from tap_zentra.calls.fleet import Fleet
 from tap_zentra.calls.memory import BodyMemory
-from tap_zentra.calls.refusals import SHARED, Refusals
+from tap_zentra.calls.refusals import SHARED, USED_UP, Refusals
 from tap_zentra.calls.schedule import Phase, Schedule, Turn
 from tap_zentra.settings import read_settings
 from tap_zentra.singer.bookmarks import Bookmark
@@ -579,7 +579,7 @@ def test_a_service_that_refuses_everything_fails_all_in_two_lines(caplog: pytest
 
     ends = _end(fleet)
     all_fail, fails = _messages(caplog, logging.ERROR)
-    silence = "times in a row, and the service has refused every call for 2e-05 s"
+    silence = f"times in a row, and the service has refused every call for 2e-05 s; {USED_UP}"
 
     assert {phase for phase, _ in ends.values()} == {Phase.FAILED}
     assert all(str(failure).endswith(silence) for _, failure in ends.values())

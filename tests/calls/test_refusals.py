@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_zentra.calls.refusals import SHARED, USED_UP_AGAIN, LockOut, Refusals
+from tap_zentra.calls.refusals import SHARED, USED_UP, USED_UP_AGAIN, LockOut, Refusals
 from tap_zentra.calls.schedule import Phase, Schedule, Turn
 from tap_zentra.v4.api import call_limits
 from tests.calls.simulation import (
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SILENCE = 20 * WINDOW
 """Seconds without an answer after which devices may be given up."""
+
+HOPELESS = f"the service has refused every call for 1200 s; {USED_UP}"
 
 
 def _fleet(devices: int, pages: int) -> dict[str, int]:
@@ -134,9 +136,7 @@ def test_a_device_that_is_refused_for_ever_stops_no_other() -> None:
     assert last_answer == pytest.approx(29 * SPAN)
     assert refused.phase is Phase.FAILED
     assert last_answer + SILENCE <= simulation.now <= last_answer + SILENCE + 2 * SPAN
-    assert refused.failure == (
-        f"Too many calls.; refused {refused.calls} times in a row, and the service has refused every call for 1200 s"
-    )
+    assert refused.failure == (f"Too many calls.; refused {refused.calls} times in a row, and {HOPELESS}")
 
 
 @pytest.mark.parametrize("pages", [0, 2])
@@ -184,14 +184,13 @@ def test_a_service_that_refuses_everything_ends_the_run(seconds: float | None, w
     world = World(_fleet(300, 5), later_answers=lambda: locks_out(seconds))
     simulation = Simulation(world).run()
     turns = simulation.schedule.turns
-    silence = "the service has refused every call for 1200 s"
 
     assert simulation.now <= windows * WINDOW
     assert _phases(simulation) == {Phase.FAILED}
     assert {turn.failure for turn in turns} <= {
-        f"no call was made, because {silence}: Too many calls.",
-        f"Too many calls.; refused once, and {silence}",
-        f"Too many calls.; refused 2 times in a row, and {silence}",
+        f"no call was made: Too many calls.; {HOPELESS}",
+        f"Too many calls.; refused once, and {HOPELESS}",
+        f"Too many calls.; refused 2 times in a row, and {HOPELESS}",
     }
     assert all(str(turn.failure).startswith("no call was made") == (turn.calls == 0) for turn in turns)
 
@@ -203,11 +202,10 @@ def test_a_service_that_begins_to_refuse_everything_ends_the_run() -> None:
         "z6-001": [brings_page, *[locks_out(None)] * 9999],
     }
     simulation = Simulation(World({"z6-000": 3, "z6-001": 2}, user_limit=1, answers=answers)).run()
-    silence = "the service has refused every call for 1200 s"
 
     assert [turn.failure for turn in simulation.schedule.turns] == [
-        f"Too many calls.; refused 20 times in a row, and {silence}",
-        f"no further call was made, because {silence}: Too many calls.",
+        f"Too many calls.; refused 20 times in a row, and {HOPELESS}",
+        f"no further call was made: Too many calls.; {HOPELESS}",
     ]
 
 
@@ -502,12 +500,11 @@ def test_a_reason_has_no_hole_where_the_service_says_nothing() -> None:
     schedule = _schedule(40, max_calls=25)
     for turn in list(_calls(schedule, SILENCE)):
         schedule.lock_out(turn, "", None, SILENCE, account=False)
-    silence = "the service has refused every call for 1200 s"
 
     assert {turn.failure for turn in schedule.turns} == {
-        f"no call was made, because {silence}",
-        f"no further call was made, because {silence}",
-        f"refused once, and {silence}",
+        f"no call was made; {HOPELESS}",
+        f"no further call was made; {HOPELESS}",
+        f"refused once, and {HOPELESS}",
     }
 
 

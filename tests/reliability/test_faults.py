@@ -90,7 +90,7 @@ def test_lasting_faults_fail_their_devices_and_no_other(emulate: Emulate, tap: T
 
     assert run.exit_code == 1
     *failed, well = emulator.device_sns
-    last_lines = run.stderr.splitlines()[-len(failed) :]
+    last_lines = run.stderr.splitlines()[-len(failed) - 1 : -1]
     assert [line.split(" | ")[-1].partition(" failed: ")[0].strip() for line in last_lines] == failed
     assert run.rows == {well: held(emulator, well)}
     assert bookmarks(run.state) == {well: 30}
@@ -277,8 +277,9 @@ def test_a_service_that_is_down_from_the_start_is_named(tap: Tap) -> None:
     run = tap.sync(emulator, max_attempts=2)
 
     assert run.exit_code == 1
-    assert [line.split(" | ")[-1] for line in run.stderr.splitlines()[-2:]] == [
-        f"{device_sn} failed: the connection failed: Connection refused; gave up after 2 attempts"
+    host = emulator.url.removeprefix("http://")
+    assert [line.split(" | ")[-1] for line in run.stderr.splitlines()[-3:-1]] == [
+        f"{device_sn} failed: the connection to {host} failed: Connection refused; gave up after 2 attempts"
         for device_sn in emulator.device_sns
     ]
     assert (run.records, bookmarks(run.state)) == ([], {})

@@ -96,7 +96,7 @@ def test_lasting_faults_fail_their_devices_and_no_other(emulate: Emulate, tap: T
 
     assert run.exit_code == 1
     *failed, well = emulator.device_sns
-    last_lines = run.stderr.splitlines()[-len(failed) :]
+    last_lines = run.stderr.splitlines()[-len(failed) - 1 : -1]
     assert [line.split(" | ")[-1].partition(" failed: ")[0].strip() for line in last_lines] == failed
     assert rows_of(run, well) == held(emulator, well)
     assert standing(run.state)[well] == newest(emulator, well)
