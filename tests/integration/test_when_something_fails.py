@@ -95,7 +95,7 @@ def _service_is_down(service: Service) -> tuple[Run, Emulator]:
 
 
 def _limit_is_used_up(service: Service) -> tuple[Run, Emulator]:
-    emulator = service.start(_device("z6-00001", 30), window=0.05, faults=[Fault("lockout-account")])
+    emulator = service.start(_device("z6-00001", 30), window=0.02, faults=[Fault("lockout-account")])
     return service.tap.sync(emulator), emulator
 
 
@@ -154,7 +154,7 @@ def _by_bash(script: str, service: Service) -> tuple[Run, Emulator]:
 
 
 def _target_ends(service: Service) -> tuple[Run, Emulator]:
-    emulator = service.start(_device("z6-00001", 3000))
+    emulator = service.start(_device("z6-00001", 600))
     with service.tap.started(emulator, page_size=100) as process:
         taken = "".join(process.stdout.readline() for _ in range(500))
         process.stdout.close()
