@@ -12,7 +12,7 @@ import pytest
 from tap_zentra.emulator import Device, Emulator, Fault, Request, Response
 from tap_zentra.emulator.sensors import PROFILE_STATION
 from tap_zentra.v4.readings import READINGS_KEY
-from tests.integration.documents import column_types
+from tests.integration.documents import column_types, failures, printed_by
 from tests.integration.support import Postgres, State, stored
 from tests.support import gate
 
@@ -107,12 +107,14 @@ def test_a_load_whose_target_dies_is_completed_by_the_next(emulate: Emulate, pos
 
 
 def test_a_load_whose_database_stops_is_completed_by_the_next(emulate: Emulate, own_postgres: Postgres) -> None:
-    """When the server stops, target and tap fail; started again, it gets the rest and keeps what it had."""
+    """When the server stops, target and tap fail, as docs/errors.md says; started again, it gets the rest."""
     half = HalfLoaded(emulate(*LONG_FLEET), own_postgres)
     broken = half.break_off(lambda _: own_postgres.warehouse.__exit__(None, None, None))
     own_postgres.warehouse.__enter__()
 
-    assert broken.tap != 0, broken.log
+    told = failures()["database-stops"]
+    assert broken.tap == told.exit_code, broken.log
+    assert set(told.lines) <= set(printed_by(broken.log))
     assert broken.target != 0, broken.log
     half.require_completion(broken.state)
 
