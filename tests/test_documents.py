@@ -1,4 +1,4 @@
-"""The documents and meltano.yml say what the code says."""
+"""The README, and what Meltano knows of the tap, say what the code says."""
 
 from __future__ import annotations
 
