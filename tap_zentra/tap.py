@@ -161,7 +161,7 @@ class TapZentra(Tap):
             raise SyncFailedError(failures)
         if failures:
             self.logger.warning(
-                "not everything was read: %s; the exit code is still 0, because on_device_failure is warn",
+                "not everything was read, but the exit code is 0 because on_device_failure is warn: %s",
                 "; ".join(failures),
             )
 
