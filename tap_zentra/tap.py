@@ -162,7 +162,7 @@ class TapZentra(Tap):
             raise SyncFailedError(failures, self.run.so_far)
         if failures:
             self.logger.warning(
-                "not everything was read: %s; the exit code is still 0, because on_device_failure is warn; %s",
+                "not everything was read, but the exit code is 0 because on_device_failure is warn: %s; %s",
                 "; ".join(failures),
                 self.run.so_far,
             )

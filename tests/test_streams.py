@@ -174,7 +174,7 @@ def test_a_map_that_fails_in_one_stream_leaves_the_others_alone(stream: str, emu
     run = sync(emulator, stream_maps=maps, **settings)
 
     assert run.exit_code == 1
-    assert run.stderr.startswith(f"stream map of {stream}: `x: 1 / 0` fails")
+    assert run.stderr.startswith(f"stream map of {stream}: `x: 1 / 0` failed for the record with ")
     for other in {"readings", "env_model_data", "sensors"} - {stream, "sensors" if stream == "readings" else ""}:
         assert _without_order(run.records_of(other)) == _without_order(whole.records_of(other))
     assert run.records_of(stream) == []

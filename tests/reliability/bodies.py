@@ -228,7 +228,7 @@ BODIES: dict[str, Bad] = {
     "418": Bad(lambda _: b"short and stout", "418", status=418),
     "a redirect to another host": Bad(
         lambda _: b"",
-        "to https://evil.example/, which is not followed",
+        "to https://evil.example/; redirects are not followed",
         status=302,
         headers=(("Location", "https://evil.example/"),),
     ),

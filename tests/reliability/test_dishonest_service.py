@@ -88,7 +88,7 @@ def test_empty_pages_without_end_come_to_an_end() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("megabytes", "words"), [(200, "1 current"), (300, "longer than 256 MiB")])
+@pytest.mark.parametrize(("megabytes", "words"), [(200, "1 current"), (300, "larger than 256 MiB")])
 def test_a_body_of_hundreds_of_megabytes(megabytes: int, words: str, emulate: Emulate, tap: Tap) -> None:
     """Up to a bound it is read like any other; beyond, its device fails."""
     emulator = emulate(Device("z6-00001", records=5))

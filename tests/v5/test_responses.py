@@ -191,7 +191,7 @@ def test_the_page_of_another_device_is_refused(device_id: str) -> None:
     """With its name, on one line."""
     page = decode_page(as_sent(a_page(device_id=device_id)))
 
-    with pytest.raises(UnexpectedBodyError, match=r"about another device: metadata\.device_id is ") as caught:
+    with pytest.raises(UnexpectedBodyError, match=r"for another device: metadata\.device_id is ") as caught:
         require_page_of(page, DEVICE)
     assert "\n" not in str(caught.value)
 
