@@ -10,19 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
-from tests.integration.documents import column_types
+from tap_zentra.emulator import Device, Emulator
+from tests.integration.documents import column_types, example
 from tools.loaders.check import STREAMS, Messages, kind_of, same_records
 from tools.loaders.project import loader
 from tools.loaders.runs import two_runs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support import Tap
     from tools.loaders.environments import Environments
+
+    Emulate = Callable[..., Emulator]
 
 pytestmark = pytest.mark.warehouse
 
 FAKESNOW = "fakesnow==0.12.1"
 READER = Path(__file__).with_name("snowflake_reader.py")
+STATEMENTS = READER.with_name("snowflake_statements.py")
 TYPES = {
     "string": "VARCHAR",
     "integer": "NUMBER(38,0)",
@@ -128,6 +136,50 @@ def test_the_files_to_be_staged_hold_every_record(
 
     assert len(staged) == len(alone.records(stream)), log
     assert same_records([alone], stream, staged)
+
+
+def test_batch_files_are_staged_as_they_are(programs: Path, emulate: Emulate, tap: Tap, tmp_path: Path) -> None:
+    """docs/snowflake.md: the target uploads the tap's own files, and does not touch what is in them before."""
+    batches = tmp_path / "own"
+    batches.mkdir()
+    config = yaml.safe_load(example("batch", "docs/snowflake.md"))["config"]["batch_config"]
+    config["storage"]["root"] = f"file://{batches}"
+    done = tap.sync(emulate(Device("z6-00001", records=30)), batch_config=json.dumps(config))
+    [file] = [url for message in done.messages if message["type"] == "BATCH" for url in message["manifest"]]
+    content = Path(file.removeprefix("file://")).read_bytes()
+
+    log = load(programs, Messages("v4", done.stdout).only(["readings"]), tmp_path)
+
+    assert done.exit_code == 0, done.stderr
+    assert "'@~/target-snowflake/readings-" in log, log
+    assert f"'file_uri': '{file}'" in log, log
+    assert Path(file.removeprefix("file://")).read_bytes() == content
+    assert list((tmp_path / "batches").iterdir()) == []
+
+
+GRANTS = {
+    "grants": ["use role securityadmin", "use role sysadmin", "create database", "create schema"],
+    "schemas": ["use role sysadmin"],
+    "readers": ["use role securityadmin"],
+}
+
+
+@pytest.mark.parametrize("name", GRANTS)
+def test_the_statements_of_the_document_are_sql_that_snowflake_knows(name: str, programs: Path) -> None:
+    """All can be parsed by sqlglot; fakesnow runs those that make the database and the schema, and knows no grants."""
+    done = subprocess.run(
+        (programs / "python", STATEMENTS),
+        input=example(name, "docs/snowflake.md"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    run = [sql for sql, outcome in found if outcome == "done"]
+    assert [sql for sql, begins in zip(run, GRANTS[name], strict=True) if not sql.startswith(begins)] == []
+    assert {outcome for _, outcome in found} <= {"done", "not known"}
 
 
 ACCOUNT = {

@@ -62,6 +62,23 @@ class Messages:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A value that a loader has changed, or a record that it has lost.
+
+    Attributes:
+        key: Of the record that was sent.
+        column: Whose value differs; empty when the record is not there.
+        sent: The value that was sent.
+        found: The value that is there.
+    """
+
+    key: tuple[object, ...]
+    column: str = ""
+    sent: object = None
+    found: object = None
+
+
+@dataclass(frozen=True)
 class Finding:
     """How a loader got on with a stream.
 
@@ -74,8 +91,10 @@ class Finding:
         keys: Different keys that these have.
         found: Rows that are there after them.
         equal: Whether what was sent is found with all its values: each record, or of each key the last one.
+        differences: Of each column that differs, the first value and the first null; and the first missing record.
         again: Rows that are there after the backfill was sent once more.
         exit_codes: Of the loads.
+        example: Of docs/loaders.md, whose maps were used; if any.
     """
 
     name: str
@@ -86,8 +105,10 @@ class Finding:
     keys: int
     found: int
     equal: bool
+    differences: tuple[Difference, ...]
     again: int
     exit_codes: tuple[int, ...]
+    example: str = ""
 
     @property
     def fails(self) -> bool:
@@ -100,13 +121,18 @@ class Finding:
         return not self.equal and not self.fails
 
     @property
-    def repeated(self) -> str:
-        """What records of a key that is there already do."""
-        return "replace the same rows" if self.again <= self.keys else "are there twice"
+    def doubles(self) -> bool:
+        """Whether a key is there more than once after two undisturbed runs."""
+        return self.found > self.keys
+
+    @property
+    def doubles_repeated(self) -> bool:
+        """Whether a run that is repeated adds rows of keys that are there already."""
+        return self.again > self.found
 
 
 def check(destination: Destination, runs: Sequence[Messages], folder: Path) -> list[Finding]:
-    """Load a backfill, what is new after it, and the backfill again; after that, alone, the streams that it fails on.
+    """Load a backfill, what is new after it, and the backfill again.
 
     Args:
         destination: The loader, and a way to read what it has stored.
@@ -117,35 +143,47 @@ def check(destination: Destination, runs: Sequence[Messages], folder: Path) -> l
         What became of each stream.
     """
     api = runs[0].api
-    (folder / "config.json").write_text(json.dumps(destination.config), encoding="utf-8")
-    streams = [stream for stream in STREAMS[api] if stream not in destination.fails_on]
-    found = _check_together(destination, [messages.only(streams) for messages in runs], streams, folder)
-    for stream in destination.fails_on:
-        found += _check_together(destination, [messages.only([stream]) for messages in runs], [stream], folder)
-    return found
-
-
-def _check_together(
-    destination: Destination, runs: Sequence[Messages], streams: Sequence[str], folder: Path
-) -> list[Finding]:
-    codes = [_load(destination, messages, folder) for messages in runs]
-    found = {stream: destination.rows(folder, stream) for stream in streams}
-    codes.append(_load(destination, runs[0], folder))
+    codes = [load(destination, messages, folder, run) for run, messages in enumerate(runs)]
+    found = {stream: destination.rows(folder, stream) for stream in STREAMS[api]}
+    codes.append(load(destination, runs[0], folder, len(runs)))
     return [
         Finding(
             destination.name,
             destination.version,
-            runs[0].api,
+            api,
             stream,
             sent=sum(len(messages.records(stream)) for messages in runs),
             keys=len(_last_of_each_key(runs, stream)),
             found=len(rows),
             equal=same_records(runs, stream, rows),
+            differences=tuple(differences(runs, stream, rows)),
             again=len(destination.rows(folder, stream)),
             exit_codes=tuple(codes),
+            example=destination.example,
         )
         for stream, rows in found.items()
     ]
+
+
+def differences(runs: Sequence[Messages], stream: str, rows: Sequence[Mapping[str, Any]]) -> list[Difference]:
+    """What is not as it was sent: of each column the first such value and null, and the first record without a row."""
+    columns, key = runs[0].columns(stream), runs[0].key(stream)
+    # The last one of a key counts.
+    there = {tuple(_canonical(columns[name], row.get(name)) for name in key): row for row in rows}
+    found: dict[str, Difference] = {}
+    for record in _last_of_each_key(runs, stream):
+        values = tuple(record[name] for name in key)
+        row = there.get(tuple(_canonical(columns[name], record[name]) for name in key))
+        if row is None:
+            found.setdefault("", Difference(values))
+            continue
+        for name, kind in columns.items():
+            if _canonical(kind, record.get(name)) != _canonical(kind, row.get(name)):
+                # A null that became something is another matter than a number with fewer digits.
+                found.setdefault(
+                    f"{name} {record.get(name) is None}", Difference(values, name, record.get(name), row.get(name))
+                )
+    return list(found.values())
 
 
 def same_records(runs: Sequence[Messages], stream: str, rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -165,7 +203,10 @@ def _last_of_each_key(runs: Sequence[Messages], stream: str) -> list[Row]:
     return list(last.values())
 
 
-def _load(destination: Destination, messages: Messages, folder: Path) -> int:
+def load(destination: Destination, messages: Messages, folder: Path, run: int) -> int:
+    """Send a run's messages through a loader in a folder; return its exit code."""
+    config = json.dumps(destination.config).replace("{run}", str(run))
+    (folder / "config.json").write_text(config, encoding="utf-8")
     with (folder / "log").open("a", encoding="utf-8") as log:
         return subprocess.run(  # noqa: S603 - no shell, and nothing that a user typed
             (destination.program, "--config", "config.json"),

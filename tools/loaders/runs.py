@@ -7,11 +7,11 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tap_zentra.emulator import STANDARD_STATION, Device, Emulator, fleet
 from tools.environment import environment_without
-from tools.loaders.check import Messages
+from tools.loaders.check import STREAMS, Messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,20 +56,35 @@ VARIABLES: Mapping[str, Callable[[Emulator], Mapping[str, str]]] = {
 """What makes the tap write all streams of an API."""
 
 
-def two_runs(folder: Path, api: str = "v4") -> list[Messages]:
+def two_runs(folder: Path, api: str = "v4", stream_maps: Mapping[str, Any] | None = None) -> list[Messages]:
     """Run the tap, let the fleet make records, and run it again from the state of the first run.
 
     Args:
         folder: For the state.
         api: Whose streams the tap is to write.
+        stream_maps: What they go through, if anything.
     """
     with Emulator(FLEET, window=WINDOW, positions=True) as emulator:
-        variables = VARIABLES[api](emulator)
+        variables = {**VARIABLES[api](emulator), "TAP_ZENTRA_STREAM_MAPS": json.dumps(stream_maps or {})}
         backfill = _run(variables, folder, {})
         emulator.grow(NEW_RECORDS)
         emulator.let_window_pass()
         states = [json.loads(line) for line in backfill.splitlines() if line.startswith('{"type":"STATE"')]
         return [Messages(api, text) for text in (backfill, _run(variables, folder, states[-1]["value"]))]
+
+
+def many_readings(folder: Path, api: str, stream_maps: Mapping[str, Any] | None = None) -> Messages:
+    """Run the tap for readings alone, so many that a loader's start does not count for much.
+
+    Args:
+        folder: For the state.
+        api: Whose readings.
+        stream_maps: What they go through, if anything.
+    """
+    with Emulator(fleet(4, 200, interval=INTERVAL, end=START), window=WINDOW) as emulator:
+        variables = {**VARIABLES[api](emulator), "TAP_ZENTRA_PAGE_SIZE": "2000", "TAP_ZENTRA_ENV_MODELS": "[]"}
+        maps = {"TAP_ZENTRA_STREAM_MAPS": json.dumps(stream_maps or {})}
+        return Messages(api, _run(variables | maps, folder, {})).only(STREAMS[api][:1])
 
 
 def _run(variables: Mapping[str, str], folder: Path, state: dict[str, object]) -> str:
