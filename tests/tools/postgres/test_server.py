@@ -126,7 +126,7 @@ def test_a_killed_server_starts_again(folder: Path, servers: Servers) -> None:
     with Warehouse(folder, fsync=False) as warehouse:
         _keep(warehouse, 42)
         servers(folder)[0].kill()
-        with pytest.raises(WarehouseError, match="ended unexpectedly"):
+        with pytest.raises(WarehouseError, match="stopped unexpectedly"):
             warehouse.wait()
 
     assert (folder / "data" / "postmaster.pid").exists()
@@ -145,7 +145,7 @@ def test_what_a_killed_server_leaves_running_is_waited_for(folder: Path, monkeyp
                 process.suspend()
                 others.append(process)
         first.kill()
-        with pytest.raises(WarehouseError, match="ended unexpectedly"):
+        with pytest.raises(WarehouseError, match="stopped unexpectedly"):
             warehouse.wait()
 
     assert others
