@@ -41,7 +41,7 @@ it sends the backfill once more, as happens when a run is killed before its stat
   are: what a run reads again is sent only if it has changed. But each run sends `devices` and `sensors` anew, and the
   newest day of `env_model_data` again; a loader that appends keeps the old row as well, and the last one counts.
 - **duplicated by a repeated run**: the same after the backfill was sent a second time.
-- **readings/s**: relative to the first row, with v4: the median of three loads of the same 20,000 readings, all loaders
+- **readings/s**: relative to the first row, with v4: the median of three loads of the same 19,200 readings, all loaders
   in turn on one machine. Starting the loader counts too.
 
 """

@@ -229,7 +229,8 @@ def _canonical(column: Mapping[str, Any], value: object) -> object:
     # A CSV file has no other word for null, which a column of the key can't be.
     if value is None or (value == "" and "null" in column["type"]):
         return None
-    return _READERS[kind_of(column)](value)
+    known = _READERS[kind_of(column)](value)
+    return json.dumps(known, sort_keys=True) if isinstance(known, dict) else known
 
 
 def kind_of(column: Mapping[str, Any]) -> str:
@@ -248,5 +249,6 @@ _READERS: Mapping[str, Any] = {
     "number": lambda value: float(str(value)),
     "boolean": lambda value: str(value).lower() == "true",
     "date-time": _moment,
-    "object": lambda value: None if value == "null" else json.dumps(value, sort_keys=True),
+    # Some keep it as text.
+    "object": lambda value: json.loads(value) if isinstance(value, str) else value,
 }

@@ -237,9 +237,7 @@ def _read(python: Path, script: str, folder: Path, *arguments: str) -> list[Row]
 
 def _clickhouse_rows(url: str, table: str) -> list[Row]:
     # `final`: as if the engine had merged already what has the same key.
-    rows = [json.loads(line) for line in query(url, f"select * from {table} final")]  # noqa: S608 - our own names
-    # Objects are text there.
-    return [row | {"extra": json.loads(row.get("extra") or "null")} for row in rows]
+    return [json.loads(line) for line in query(url, f"select * from {table} final")]  # noqa: S608 - our own names
 
 
 def _jsonl(folder: Path, stream: str) -> list[Row]:
