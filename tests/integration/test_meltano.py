@@ -56,7 +56,11 @@ def _bookmarks(project: MeltanoProject, state_id: str) -> dict[str, int]:
     return bookmarks(state)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    # Meltano's other commands run the same blocks as `el` does, so the long form is enough for that one.
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] if name == "el" else []) for name in COMMANDS],
+)
 def test_a_command_loads_first_everything_then_the_new_and_again_everything_on_request(
     name: str, project: MeltanoProject, emulator: Emulator, postgres: Postgres
 ) -> None:
