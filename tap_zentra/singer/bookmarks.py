@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from singer_sdk.exceptions import ConfigurationError
 
 from tap_zentra.settings import same_device
-from tap_zentra.singer.moments import iso_timestamp
+from tap_zentra.singer.moments import iso_timestamp, moment_of
 
 BESIDE_THE_VALUE = ("overlap", "places", "asked", "stations", "known")
 """Names of what a partition keeps beside its bookmark, there and in `Bookmark`."""
@@ -160,13 +159,7 @@ class Bookmarks:
         """Return the position that the state's text or number is; None: it is none."""
         if not self._of_moments:
             return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else None
-        if not isinstance(given, str):  # some numbers would pass for dates
-            return None
-        try:
-            moment = datetime.fromisoformat(given)
-            return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
-        except (ValueError, OverflowError):
-            return None
+        return moment_of(given) if isinstance(given, str) else None  # some numbers would pass for dates
 
     @property
     def device_sns(self) -> list[str]:

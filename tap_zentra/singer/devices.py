@@ -11,7 +11,7 @@ from singer_sdk import typing as th
 from tap_zentra.calls.schedule import Outcome, Turn
 from tap_zentra.singer import columns
 from tap_zentra.singer.moments import iso_timestamp
-from tap_zentra.singer.pages import DeviceProgress
+from tap_zentra.singer.pages import DeviceProgress, outcome_of
 from tap_zentra.singer.stream import FollowingStream
 
 if sys.version_info >= (3, 12):
@@ -87,15 +87,6 @@ class DevicesStream(FollowingStream):
         if not of_turns and outcome_of(turns) is Outcome.NOT_ASKED:
             return self.run.why_not_asked
         return "; ".join(of_turns) or None
-
-
-def outcome_of(turns: Sequence[DeviceProgress]) -> Outcome:
-    """Return what became of a device, given each of its turns."""
-    outcomes = {device.outcome for device in turns}
-    for outcome in (Outcome.FAILED, Outcome.NOT_ASKED):
-        if outcome in outcomes:
-            return outcome
-    return Outcome.CURRENT
 
 
 def moment_or_none(seconds: object) -> str | None:

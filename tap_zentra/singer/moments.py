@@ -54,6 +54,15 @@ def gaps(moments: Sequence[int], newest_before: int | None) -> list[int]:
     return found
 
 
+def moment_of(text: str) -> int | None:
+    """Return the moment that a text of the state is, in seconds since 1970; None: it is none. Without a zone: UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
+    except (ValueError, OverflowError):
+        return None
+
+
 @lru_cache(maxsize=4096)
 def iso_timestamp(seconds: int) -> str:
     """Return a moment as ISO 8601 in UTC; a page has 2000 of them for 48,000 readings."""

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tap_zentra.calls.schedule import Outcome
 from tap_zentra.singer.moments import gaps
 
 if sys.version_info >= (3, 12):
@@ -18,7 +19,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from tap_zentra.calls.schedule import Outcome, Turn
+    from tap_zentra.calls.schedule import Turn
     from tap_zentra.singer.bookmarks import Bookmark
 
 
@@ -182,3 +183,12 @@ class DeviceProgress:
     def outcome(self) -> Outcome:
         """What has become of it, should the run be over."""
         return self.turn.outcome
+
+
+def outcome_of(turns: Sequence[DeviceProgress]) -> Outcome:
+    """Return what became of a device, given each of its turns."""
+    outcomes = {device.outcome for device in turns}
+    for outcome in (Outcome.FAILED, Outcome.NOT_ASKED):
+        if outcome in outcomes:
+            return outcome
+    return Outcome.CURRENT

@@ -120,7 +120,7 @@ class Report:
         self._noun = noun
         self._expects_news = expects_news
         self._by_mrid = by_mrid
-        self._time = now
+        self._now = now
         self._subscriptions = {
             device.turn.device_sn: words
             for device in devices
@@ -133,9 +133,8 @@ class Report:
         Args:
             seconds: How long the run took.
         """
-        now = self._time
         header = (*OUTCOME, "mrids" if self._by_mrid else "new readings (UTC)", *FRESHNESS)
-        for line in _table([header, *(self._row(device, now) for device in self._devices)]):
+        for line in _table([header, *(self._row(device) for device in self._devices)]):
             self._logger.info("%s", line)
         outcomes = [device.outcome for device in self._devices]
         not_asked = outcomes.count(Outcome.NOT_ASKED)
@@ -148,10 +147,10 @@ class Report:
             counted(sum(device.readings for device in self._devices), "reading"),
             duration(seconds),
         )
-        self._logger.info("%s%s", SUMMARY, msgspec.json.encode(self._for_programs(now, seconds)).decode())
-        self._warn(now)
+        self._logger.info("%s%s", SUMMARY, msgspec.json.encode(self._for_programs(seconds)).decode())
+        self._warn()
 
-    def _for_programs(self, now: float, seconds: float) -> dict[str, Any]:
+    def _for_programs(self, seconds: float) -> dict[str, Any]:
         """Return the summary as an object of plain values: moments in seconds since 1970, durations in seconds."""
         devices = [
             {
@@ -161,8 +160,8 @@ class Report:
                 "error": device.turn.failure,
                 "readings": device.readings,
                 "newest": device.newest,
-                "age": None if device.newest is None else _age(device.newest, now),
-                "silent": self._is_silent(device, now),
+                "age": None if device.newest is None else _age(device.newest, self._now),
+                "silent": self._is_silent(device),
                 "gaps": len(device.gaps),
                 "longest_gap": max(device.gaps, default=0),
                 "ahead": device.ahead,
@@ -184,14 +183,14 @@ class Report:
         }
         return {"stream": self._stream, "devices": devices, "totals": totals}
 
-    def _warn(self, now: float) -> None:
+    def _warn(self) -> None:
         """Name the devices that were read without a fault and may not be well all the same."""
         self._warn_of(
             f"sent no readings for more than {STALE / 3600:g} h",
             {
-                device.turn.device_sn: _age_in_words(device, now)
+                device.turn.device_sn: _age_in_words(device, self._now)
                 for device in self._devices
-                if self._is_silent(device, now)
+                if self._is_silent(device)
             },
         )
         self._warn_of(
@@ -210,7 +209,7 @@ class Report:
         if len(self._devices) > 1 and all(device.ahead is not None for device in self._devices):
             self._logger.warning(
                 "the clocks of all devices seem to be ahead: check this computer's own, which says %s UTC",
-                _in_words(int(now)),
+                _in_words(int(self._now)),
             )
 
     def _warn_of(self, what: str, devices: Mapping[str, str]) -> None:
@@ -220,23 +219,23 @@ class Report:
             named = ", ".join(f"{device_sn} ({words})" for device_sn, words in devices.items())
             self._logger.warning("%s %s: %s", have, what, named)
 
-    def _is_silent(self, device: DeviceProgress, now: float) -> bool:
+    def _is_silent(self, device: DeviceProgress) -> bool:
         if device.outcome is not Outcome.CURRENT or not self._expects_news:
             return False
-        return device.newest is None or now - device.newest > STALE
+        return device.newest is None or self._now - device.newest > STALE
 
-    def _row(self, device: DeviceProgress, now: float) -> tuple[str, ...]:
+    def _row(self, device: DeviceProgress) -> tuple[str, ...]:
         return (
             device.turn.name,
             device.outcome,
             str(device.readings),
             self._new(device),
             "-" if device.newest is None else _in_words(device.newest),
-            "-" if device.newest is None else _age_in_words(device, now),
+            "-" if device.newest is None else _age_in_words(device, self._now),
             f"{len(device.gaps)}, longest {duration(max(device.gaps))}" if device.gaps else "0",
             str(device.turn.calls),
             duration(device.turn.waited),
-            ", ".join(self._remarks(device, now)),
+            ", ".join(self._remarks(device)),
         )
 
     def _new(self, device: DeviceProgress) -> str:
@@ -246,10 +245,10 @@ class Report:
         first, last = (str(one) if self._by_mrid else _in_words(one) for one in device.positions)
         return f"{first} to {last}"
 
-    def _remarks(self, device: DeviceProgress, now: float) -> list[str]:
+    def _remarks(self, device: DeviceProgress) -> list[str]:
         changed = counted(device.rewritten, "record" if self._by_mrid else "timestamp")
         remarks = {
-            "silent": self._is_silent(device, now),
+            "silent": self._is_silent(device),
             "clock is ahead": device.ahead is not None,
             "mrid went backwards": _went_back(device),
             f"{changed} with late or corrected values": device.rewritten > 0,

@@ -10,6 +10,7 @@ from tap_zentra.calls.fleet import Fleet
 from tap_zentra.calls.schedule import Outcome, Phase, Schedule
 from tap_zentra.settings import same_device
 from tap_zentra.singer.maps import StreamMapError
+from tap_zentra.singer.pages import outcome_of
 from tap_zentra.singer.report import Progress, Report
 from tap_zentra.singer.stream import FleetStream, FollowingStream, Purpose, SyncFailedError
 
@@ -96,7 +97,7 @@ class Run:
         devices = self._by_device()
         if not devices:
             return None
-        current = sum(all(device.turn.outcome is Outcome.CURRENT for device in turns) for turns in devices)
+        current = sum(outcome_of(turns) is Outcome.CURRENT for turns in devices)
         readings = sum(device.readings for _, device in self._places.values() if not device.turn.about)
         resumes = "; the next run resumes from there" if readings else ""
         return f"devices read to the end: {current} of {len(devices)}; readings written: {readings}{resumes}"
@@ -109,9 +110,7 @@ class Run:
         if any(stream.fleet_error is not None for stream in self._calling):
             return True
         devices = self._by_device()
-        return bool(devices) and not any(
-            all(device.turn.outcome is Outcome.CURRENT for device in turns) for turns in devices
-        )
+        return bool(devices) and all(outcome_of(turns) is not Outcome.CURRENT for turns in devices)
 
     def add_fleet(self, fleet: Fleet[Any]) -> None:
         """Have a fleet stopped with the run, be it stopped already."""
@@ -297,11 +296,10 @@ class Run:
         for follower in self._following:
             if follower.selected:
                 self._write_for(follower, follower.last(devices, self._now()))
+        for stream in self._reading:
+            stream.move_bookmark()
         if self._handed_over is None:
             self._write_state()
-        else:
-            for stream in self._reading:
-                stream.move_bookmark()
 
     def _by_device(self) -> list[list[DeviceProgress]]:
         """Return the turns of each device, those of its readings first."""

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers._batch import BatchConfig
 
-    from tap_zentra.calls.errors import TokenRefusedError
-    from tap_zentra.calls.fleet import Fleet, Reader
+    from tap_zentra.calls.fleet import Reader
     from tap_zentra.calls.limits import CallLimits
     from tap_zentra.calls.memory import BodyMemory
     from tap_zentra.settings import Settings
@@ -78,6 +77,9 @@ class StreamOfRun(Stream):
     # The records are what the schema says; converting each field once more would halve the speed.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
+    fills_batch_files: ClassVar[bool] = True
+    """Whether BATCH has files made of its records; else they would hold a few records each, so it writes these."""
+
     run: Run
 
     def __init__(self, tap: Tap, schema: dict[str, Any] | None = None) -> None:
@@ -108,6 +110,10 @@ class StreamOfRun(Stream):
         with self.get_record_counter() as counter, self.get_sync_timer():
             yield from self.run.read(self, write_messages=write_messages)
             counter.increment(self.written)
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        return super().get_batch_config(config) if self.fills_batch_files else None
 
     @override
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
@@ -182,10 +188,7 @@ class FollowingStream(StreamOfRun):
     reads_along: ClassVar[bool] = False
     """Whether the readings have to be read for it."""
 
-    @override
-    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
-        """Return no form of batch files: they would hold a few records each."""
-        return None
+    fills_batch_files = False
 
     def follow(self, device: DeviceProgress, part: Part) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - others look
         """Return the records that have to be written before the bookmark moves over a part of a page."""
@@ -303,11 +306,6 @@ class FleetStream(StreamOfRun, Generic[AccountType]):
         return self._account()
 
     @property
-    def token_error(self) -> TokenRefusedError | None:
-        """Set when the service has refused the token."""
-        return self.run.token_error
-
-    @property
     def failures(self) -> list[str]:
         """Which devices have not been read to their end, and why: one line each; or why none could be written."""
         if (error := self.map_error or self.fleet_error) is not None:
@@ -326,10 +324,6 @@ class FleetStream(StreamOfRun, Generic[AccountType]):
             replication_key=cast("str", self.replication_key),
             of_moments=self.is_timestamp_replication_key,
         )
-
-    def add_fleet(self, fleet: Fleet[Any]) -> None:
-        """Have a fleet stopped with the run, be it stopped already."""
-        self.run.add_fleet(fleet)
 
     def begin(self, purpose: Purpose, now: float, *, devices: int | None) -> None:
         """Make the readers, each device at its bookmark, and what is noted of each.

@@ -10,7 +10,6 @@ import functools
 import re
 import sys
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -37,7 +36,7 @@ from tap_zentra.calls.errors import one_line
 from tap_zentra.settings import same_device
 from tap_zentra.singer import columns, overlap
 from tap_zentra.singer.bookmarks import Bookmark
-from tap_zentra.singer.moments import DAY, iso_timestamp, latest_moment
+from tap_zentra.singer.moments import DAY, iso_timestamp, latest_moment, moment_of
 from tap_zentra.singer.overlap import Overlap
 from tap_zentra.singer.pages import RECORDS_AT_ONCE, Page, Part
 from tap_zentra.singer.stream import FleetStream
@@ -50,8 +49,6 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from singer_sdk.helpers._batch import BatchConfig
 
     from tap_zentra.bodies import Fields
     from tap_zentra.calls.memory import Call
@@ -268,7 +265,7 @@ class StationBookmarks:
         """
         match self._entries.get(_place(station)):
             case {"at": str(text), "inputs": inputs} if inputs == _inputs(station):
-                return _moment(text)
+                return moment_of(text)
         return None
 
     def overlap(self, station: EnvModel) -> Any:  # noqa: ANN401 - `Overlap` judges what the state holds
@@ -308,15 +305,6 @@ def _inputs(station: EnvModel) -> list[str]:
     return [str(float(number)) for number in (station.elevation, station.latitude, station.wind_measurement_height)]
 
 
-def _moment(text: str) -> int | None:
-    """Return the moment that a text of the state is, in seconds since 1970; None: it is none."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
-
-
 @dataclass(frozen=True, kw_only=True)
 class DaysPage(Page):
     """The days of a station that are to be written.
@@ -345,16 +333,12 @@ class EnvModelStream(FleetStream[Account]):
     replication_key = "timestamp_utc"
     is_followed = False
     noun = "station"
+    fills_batch_files = False  # a year is some hundred records
 
     @property
     @override
     def is_wanted(self) -> bool:
         return bool(self.account.settings.env_models)
-
-    @override
-    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
-        """Return no form of batch files: a year is some hundred records."""
-        return None
 
     @override
     def device_sns(self, bookmarks: Bookmarks) -> Sequence[str]:

@@ -428,9 +428,9 @@ class ReadingsV5Stream(FleetStream[Account]):
         """Return the devices that the settings name, or else those of the list."""
         account = self.account
         devices = account.device_list
-        devices.read(self.logger, self.add_fleet)
+        devices.read(self.logger, self.run.add_fleet)
         named = account.settings.device_sns
-        if self.token_error is not None:
+        if self.run.token_error is not None:
             return named
         if devices.failure is not None:
             return named if self.run.is_stopped else self._without_list(devices.failure)

@@ -370,7 +370,7 @@ def test_a_refused_key_ends_the_run_at_the_list(device_sns: dict[str, object]) -
     stream = _stream(api, **device_sns)
 
     assert list(stream.get_records(None)) == []
-    assert str(stream.token_error) == "wrong key"
+    assert str(stream.run.token_error) == "wrong key"
     assert api.asked == [1]
 
 
