@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tap_zentra.emulator import Device, Emulator, Fault, Request, Response
+from tests.reliability.attack import Attack
 from tests.reliability.bodies import BODIES, RIGHT, Bad
-from tests.support import Run, Tap, bookmarks, emulators, held
+from tests.support import Tap, bookmarks, emulators, held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,22 +18,6 @@ if TYPE_CHECKING:
 Emulate = Callable[..., Emulator]
 PAGE_SIZE = 20
 RECORDS = 60
-
-
-@dataclass(frozen=True)
-class Attack:
-    """One run against a fleet of which each device's second page is another bad answer."""
-
-    emulator: Emulator
-    run: Run
-    device_sns: dict[str, str]
-
-    def failure(self, name: str) -> str | None:
-        """Return what is said of the failure of the device that got an answer; None when it did not fail."""
-        start = f"{self.device_sns[name]} failed: "
-        lines = [line.partition(start)[2] for line in self.run.stderr.splitlines() if start in line]
-        assert lines == [] or lines[0] == lines[-1]
-        return lines[-1] if lines else None
 
 
 def second_page(emulator: Emulator, bad: Bad) -> Callable[[Request], Response]:

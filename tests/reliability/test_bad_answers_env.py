@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_zentra.emulator import Device, Emulator, Fault, Request, Response
 from tests.in_process import sync
+from tests.reliability.attack import Attack
 from tests.reliability.bodies import RIGHT, Bad
 from tests.reliability.bodies_env import BODIES, NO_DAYS
 from tests.reliability.streams import SMALL, days_claimed, days_held, days_of, outcomes, station, stations
-from tests.support import Run, Tap, emulators, held
+from tests.support import Tap, emulators, held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,20 +35,10 @@ def bad_days(emulator: Emulator, bad: Bad, model_type: str = "ETo") -> Callable[
     return answer
 
 
-@dataclass(frozen=True)
-class Attack:
+class AttackOfStations(Attack):
     """One run against a fleet in which each device's ETo is another bad answer, and its ETr as it should be."""
 
-    emulator: Emulator
-    run: Run
-    device_sns: dict[str, str]
-
-    def failure(self, name: str) -> str | None:
-        """Return what is said of the failure of the station that got an answer; None when it did not fail."""
-        start = f"{self.device_sns[name]} (ETo, port 1) failed: "
-        lines = [line.partition(start)[2] for line in self.run.stderr.splitlines() if start in line]
-        assert lines == [] or lines[0] == lines[-1]
-        return lines[-1] if lines else None
+    about = " (ETo, port 1)"
 
     def days(self, device_sn: str, model_type: str) -> dict[Any, Any]:
         """Return what was written of a station."""
@@ -57,7 +47,7 @@ class Attack:
 
 
 @pytest.fixture(scope="module")
-def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
+def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackOfStations]:
     """Let all bad answers loose on one run."""
     device_sns = {name: f"z6-{number:05}" for number, name in enumerate(BODIES)}
     devices = [Device(device_sn, records=RECORDS, sensors=SMALL[:1]) for device_sn in device_sns.values()]
@@ -66,11 +56,11 @@ def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
         for name, bad in BODIES.items():
             emulator.fail(Fault(bad_days(emulator, bad), device_sns[name]))
         settings: dict[str, Any] = {"env_models": json.dumps(stations(emulator.device_sns)), "max_attempts": 2}
-        yield Attack(emulator, Tap(tmp_path_factory.mktemp("attack")).sync(emulator, **settings), device_sns)
+        yield AttackOfStations(emulator, Tap(tmp_path_factory.mktemp("attack")).sync(emulator, **settings), device_sns)
 
 
 @pytest.mark.parametrize("name", [name for name, bad in BODIES.items() if bad.words != RIGHT])
-def test_a_bad_answer_fails_its_station_and_says_why(name: str, attack: Attack) -> None:
+def test_a_bad_answer_fails_its_station_and_says_why(name: str, attack: AttackOfStations) -> None:
     """No day of it is written, no bookmark moves; the device's other model is whole."""
     device_sn = attack.device_sns[name]
     failure = attack.failure(name)
@@ -85,7 +75,7 @@ def test_a_bad_answer_fails_its_station_and_says_why(name: str, attack: Attack) 
 
 
 @pytest.mark.parametrize("name", [name for name, bad in BODIES.items() if bad.words == RIGHT])
-def test_an_unusual_answer_is_read(name: str, attack: Attack) -> None:
+def test_an_unusual_answer_is_read(name: str, attack: AttackOfStations) -> None:
     """What is only unusual arrives whole, each day once."""
     device_sn = attack.device_sns[name]
 
@@ -99,7 +89,7 @@ def test_an_unusual_answer_is_read(name: str, attack: Attack) -> None:
     assert claimed[device_sn, "ETo", 1] == max(key[-1] for key in held_days)
 
 
-def test_bad_answers_end_in_lines_and_not_in_a_traceback(attack: Attack) -> None:
+def test_bad_answers_end_in_lines_and_not_in_a_traceback(attack: AttackOfStations) -> None:
     """Exit code 1, one line for each failed station before the last one; the readings are whole."""
     failed = [attack.device_sns[name] for name, bad in BODIES.items() if bad.words != RIGHT]
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tap_zentra.emulator import Emulator, Fault, Request, Response
+from tests.reliability.attack import Attack
 from tests.reliability.bodies import RIGHT, Bad
 from tests.reliability.bodies_v5 import BODIES, DIRTY
 from tests.reliability.v5 import V5, held, keyed, newest, rows_of, small_fleet, standing
-from tests.support import Rows, Run, Tap, emulators
+from tests.support import Rows, Tap, emulators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,20 +19,8 @@ if TYPE_CHECKING:
 JANUARY, FEBRUARY = "2026-01", "2026-02"
 
 
-@dataclass(frozen=True)
-class Attack:
+class AttackOfMonths(Attack):
     """One run against a fleet of which each device's second page is another bad answer."""
-
-    emulator: Emulator
-    run: Run
-    device_sns: dict[str, str]
-
-    def failure(self, name: str) -> str | None:
-        """Return what is said of the failure of the device that got an answer; None when it did not fail."""
-        start = f"{self.device_sns[name]} failed: "
-        lines = [line.partition(start)[2] for line in self.run.stderr.splitlines() if start in line]
-        assert lines == [] or lines[0] == lines[-1]
-        return lines[-1] if lines else None
 
     def month(self, name: str, month: str) -> Rows:
         """Return the readings of a month that the service holds of the device that got an answer."""
@@ -51,7 +39,7 @@ def second_page(emulator: Emulator, bad: Bad) -> Callable[[Request], Response]:
 
 
 @pytest.fixture(scope="module")
-def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
+def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackOfMonths]:
     """Let all bad answers loose on one run."""
     answers = BODIES | {name: Bad(spoil) for name, (spoil, _) in DIRTY.items()}
     device_sns = {name: f"z6-{number:05}" for number, name in enumerate(answers)}
@@ -60,11 +48,11 @@ def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
         for name, bad in answers.items():
             emulator.fail(Fault(second_page(emulator, bad), device_sns[name]))
         run = Tap(tmp_path_factory.mktemp("attack")).sync(emulator, max_attempts=2, **V5)
-        yield Attack(emulator, run, device_sns)
+        yield AttackOfMonths(emulator, run, device_sns)
 
 
 @pytest.mark.parametrize("name", [name for name, bad in BODIES.items() if bad.words != RIGHT])
-def test_a_bad_answer_fails_its_device_and_says_why(name: str, attack: Attack) -> None:
+def test_a_bad_answer_fails_its_device_and_says_why(name: str, attack: AttackOfMonths) -> None:
     """The failure names what was wrong; the page before is there but for its last moment, and so is the bookmark."""
     device_sn = attack.device_sns[name]
     failure = attack.failure(name)
@@ -79,7 +67,7 @@ def test_a_bad_answer_fails_its_device_and_says_why(name: str, attack: Attack) -
 
 
 @pytest.mark.parametrize("name", [name for name, bad in BODIES.items() if bad.words == RIGHT])
-def test_an_unusual_answer_is_read(name: str, attack: Attack) -> None:
+def test_an_unusual_answer_is_read(name: str, attack: AttackOfMonths) -> None:
     """What is only unusual arrives whole."""
     device_sn = attack.device_sns[name]
 
@@ -89,7 +77,7 @@ def test_an_unusual_answer_is_read(name: str, attack: Attack) -> None:
 
 
 @pytest.mark.parametrize("name", DIRTY)
-def test_what_is_dirty_in_a_row_concerns_no_other_row(name: str, attack: Attack) -> None:
+def test_what_is_dirty_in_a_row_concerns_no_other_row(name: str, attack: AttackOfMonths) -> None:
     """The row's record has what can be stored of it, and all others are what they should be."""
     found = rows_of(attack.run, attack.device_sns[name])
     right = held(attack.emulator, attack.device_sns[name])
@@ -101,7 +89,7 @@ def test_what_is_dirty_in_a_row_concerns_no_other_row(name: str, attack: Attack)
     assert odd[0] == odd[0] | DIRTY[name][1]
 
 
-def test_bad_answers_end_in_lines_and_not_in_a_traceback(attack: Attack) -> None:
+def test_bad_answers_end_in_lines_and_not_in_a_traceback(attack: AttackOfMonths) -> None:
     """Exit code 1, one line for each failed device before the last one, and nothing that only a programmer reads."""
     failed = [attack.device_sns[name] for name, bad in BODIES.items() if bad.words != RIGHT]
 
