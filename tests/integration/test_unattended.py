@@ -1,4 +1,4 @@
-"""Syncs that nobody watches: the steps of sync.yml on machines that are thrown away, and a schedule run twice."""
+"""Syncs that nobody watches: the steps of sync.yml on machines that are thrown away, and a job run twice."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ def test_a_runner_that_forgets_everything_reads_only_what_is_new(
 ) -> None:
     """With a state backend, each run in a fresh clone goes on where the last one, thrown away, has ended.
 
-    In the second run a device fails: the job fails too, the others are loaded, and the summary names it.
+    It builds the tables. In the second run a device fails: the job fails too, the others are loaded, the summary names
+    it, and no table is built.
     """
     state = f"file://{tmp_path}/state"
     first = copy_repository(tmp_path / "first")
@@ -126,6 +127,9 @@ def test_a_runner_that_forgets_everything_reads_only_what_is_new(
     sync, summary = job.run(MeltanoProject(first, {}), install=True)
     assert sync.exit_code == 0, sync.log
     assert "### readings: 2 current, 0 failed" in summary
+    assert re.search(r"^### Tables: Done\. PASS=\d+ WARN=\d+ ERROR=0 ", summary, re.MULTILINE)
+    built = postgres.of("zentra_devices").query("select device_sn, moments from {}")
+    assert {row["device_sn"]: row["moments"] for row in built} == {"z6-00001": 20, "z6-00002": 5}
     assert re.search(r"^\| z6-00001 \| current \(silent\) \| \d+ \| \d+\.\d h ago \| 1 \|$", summary, re.MULTILINE)
     assert "### env_model_data: 1 current, 0 failed" in summary
     assert re.search(r"^\| z6-00001 ETo, port 1 \| current \| 2 \|", summary, re.MULTILINE)
@@ -141,6 +145,7 @@ def test_a_runner_that_forgets_everything_reads_only_what_is_new(
     assert sync.exit_code != 0, sync.log
     assert "| z6-99999 | failed | 0 | not known | 1 |" in summary
     assert "z6-99999 failed" in summary.partition("### Failures")[2]
+    assert "### Tables" not in summary
     assert _sent(emulator) - before == 3
     assert postgres.rows() == stored(emulator)
     outcomes = {row["device_sn"]: row["outcome"] for row in postgres.of("devices").rows().values()}
@@ -198,7 +203,7 @@ def test_a_sync_without_a_memory_is_refused(
     assert emulator.calls == []
 
 
-def test_a_schedule_that_runs_twice_within_a_minute_waits_and_succeeds(
+def test_a_job_that_runs_twice_within_a_minute_waits_and_succeeds(
     project: MeltanoProject, emulator: Emulator, postgres: Postgres
 ) -> None:
     """The second of two runs meets the service's lock-out, waits for its end, and reads what is new.
@@ -206,14 +211,14 @@ def test_a_schedule_that_runs_twice_within_a_minute_waits_and_succeeds(
     The lock-outs are ordered from the emulator, so that they end before the second run gives up.
     """
     schema = {"TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema, "TAP_ZENTRA_MRID_LOOKBACK": "0"}
-    first = project.sync(emulator, "schedule", "run", "hourly-readings", **schema)
+    first = project.sync(emulator, "run", "zentra-to-postgres", **schema)
     assert first.exit_code == 0, first.log
 
     calls = len(emulator.calls)
     emulator.grow(3, "z6-00002")
     emulator.fail(Fault("lockout", "z6-00001", times=1))
     emulator.fail(Fault("lockout", "z6-00002", times=1))
-    second = project.sync(emulator, "schedule", "run", "hourly-readings", **schema)
+    second = project.sync(emulator, "run", "zentra-to-postgres", **schema)
 
     assert second.exit_code == 0, second.log
     assert Counter(call.status for call in emulator.calls[calls:]) == {200: 2, 429: 2}
