@@ -78,7 +78,7 @@
 {% macro aggregated(period, names) -%}
     {%- set channel = ['port_number', 'measurement', 'sub_sensor_index', 'sensor_name', 'sensor_sn', 'units'] -%}
     {%- set key = ['device_sn'] + names + ['local_date'] + channel -%}
-    {%- set valid = "case when value is not null and error_flag is not true then cast(value as double precision) end" -%}
+    {%- set valid = "case when value is not null and not coalesce(error_flag, false) then cast(value as double precision) end" -%}
 
 with valid as (
     select
@@ -142,11 +142,17 @@ select
 {%- endmacro %}
 
 
-{# How many values are to be expected of some seconds, and the share of them that came. #}
+{# How many values are to be expected of some seconds, and the share of them that came; null where that is not known. #}
 {% macro came(count, seconds, interval) -%}
     {%- set expected = 'cast(round(cast(' ~ seconds ~ ' as double precision) / nullif(' ~ interval ~ ', 0)) as integer)' -%}
     {{ expected }} as expected,
-    {{ rounded('least(1.0, cast(' ~ count ~ ' as double precision) / nullif(' ~ expected ~ ', 0))') }} as share,
+    {{ rounded(at_most_one('cast(' ~ count ~ ' as double precision) / nullif(' ~ expected ~ ', 0)')) }} as share,
+{%- endmacro %}
+
+
+{# PostgreSQL's `least` leaves null out. #}
+{% macro at_most_one(number) -%}
+    case when {{ number }} > 1 then 1.0 else {{ number }} end
 {%- endmacro %}
 
 
