@@ -37,7 +37,11 @@
         select
             marks.device_sn,
             -- A device that was wiped counts from 1 again.
-            {% if 'last_mrid' in columns %}least(marks.mrid, coalesce(devices.last_mrid, marks.mrid)){% else %}marks.mrid{% endif %} as mrid
+            {% if 'last_mrid' in columns %}
+            case when devices.last_mrid < marks.mrid then devices.last_mrid else marks.mrid end as mrid
+            {% else %}
+            marks.mrid
+            {% endif %}
         from marks
         {% if 'last_mrid' in columns %}
         left join {{ loaded('devices') }} as devices on devices.device_sn = marks.device_sn
@@ -97,7 +101,7 @@
         inner join (
             select distinct device_sn, local_date
             from {{ ref('stg_zentra__readings') }}
-            where staged_at > (select coalesce(max(staged_at), {{ moment('1970-01-01') }}) from {{ this }})
+            where staged_at > {{ newest_stamp() }}
         ) as changed
             on changed.device_sn = readings.device_sn
             and changed.local_date = readings.local_date
@@ -105,4 +109,11 @@
     {%- else -%}
     {{ ref('stg_zentra__readings') }}
     {%- endif -%}
+{%- endmacro %}
+
+
+{# Of the rows that this model has; as a constant, for which PostgreSQL knows that few rows are newer. #}
+{% macro newest_stamp() -%}
+    {%- set newest = run_query('select max(staged_at) from ' ~ this).rows[0][0] if execute -%}
+    {{ moment(newest or '1970-01-01') }}
 {%- endmacro %}

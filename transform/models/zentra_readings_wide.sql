@@ -40,7 +40,7 @@ records as (
         readings.mrid,
         max(readings.staged_at) as staged_at
         {%- for column in columns %},
-        max(case when channels.channel = {{ loop.index }} and readings.error_flag is not true then readings.value end)
+        max(case when channels.channel = {{ loop.index }} and not coalesce(readings.error_flag, false) then readings.value end)
             as {{ column.name }}
         {%- endfor %}
     from {{ readings_of_changed_days() }} as readings

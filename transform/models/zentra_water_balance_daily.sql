@@ -26,7 +26,7 @@ rained as (
         port_number,
         local_date,
         sum({{ millimetres('value', 'units') }}) as rain_mm,
-        least(1.0, sum(share)) as share
+        {{ at_most_one('sum(share)') }} as share
     from {{ ref('zentra_daily') }}
     where measurement = 'Precipitation'
     group by device_sn, port_number, local_date
