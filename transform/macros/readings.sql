@@ -92,7 +92,7 @@ with readings as (
         staged_at,
         {{ aggregation() }} as aggregation,
         case when not coalesce(error_flag, false) then cast(value as double precision) end as value
-    from {{ readings_of_changed_days() }} as staged
+    from {{ readings_of_changed_days(heirs=true) }} as staged
 ),
 
 grouped as (
@@ -146,12 +146,13 @@ from expecting
 {%- endmacro %}
 
 
-{# Degrees from 0 to 360 of a mean vector; null where the vectors cancel each other out. #}
+{# Degrees from 0, and less than 360 when rounded, of a mean vector; null where the vectors cancel each other out. #}
 {% macro direction(north, east) -%}
+    {%- set degrees = 'degrees(atan2(' ~ east ~ ', ' ~ north ~ '))' -%}
     case
         when abs({{ north }}) + abs({{ east }}) < 1e-9 then null
-        when {{ east }} < 0 then degrees(atan2({{ east }}, {{ north }})) + 360
-        else degrees(atan2({{ east }}, {{ north }}))
+        when {{ degrees }} < -0.0000005 then {{ degrees }} + 360
+        else abs({{ degrees }})
     end
 {%- endmacro %}
 
