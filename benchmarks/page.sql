@@ -8,14 +8,14 @@ select * from (values
     (1, 'Gust Speed', 0, 'ATMOS 41', 'm/s', '', 'max'), (1, 'Lightning Activity', 0, 'ATMOS 41', '', '', 'sum'),
     (1, 'Lightning Distance', 0, 'ATMOS 41', 'km', '', 'mean'), (1, 'Max Precip Rate', 0, 'ATMOS 41', 'mm/h', '', 'max'),
     (1, 'Precipitation', 0, 'ATMOS 41', 'mm', '', 'sum'), (1, 'RH Sensor Temp', 0, 'ATMOS 41', '°C', '', 'mean'),
-    (1, 'Relative Humidity', 0, 'ATMOS 41', '%', '', 'mean'), (1, 'Solar Radiation', 0, 'ATMOS 41', 'W/m²', '', 'mean'),
+    (1, 'Relative Humidity', 0, 'ATMOS 41', '%%', '', 'mean'), (1, 'Solar Radiation', 0, 'ATMOS 41', 'W/m²', '', 'mean'),
     (1, 'VPD', 0, 'ATMOS 41', 'kPa', '', 'mean'), (1, 'Wind Direction', 0, 'ATMOS 41', '°', '', 'vector mean'),
     (1, 'Wind Speed', 0, 'ATMOS 41', 'm/s', '', 'mean'), (1, 'X-axis Level', 0, 'ATMOS 41', '°', '', 'mean'),
     (2, 'Leaf Wetness', 0, 'PHYTOS 31', 'min', '', 'sum'), (2, 'Wetness Level', 0, 'PHYTOS 31', '', '', 'mean'),
     (3, 'Soil Temperature', 0, 'TEROS 11', '°C', '10 cm', 'mean'), (3, 'Water Content', 0, 'TEROS 11', 'm³/m³', '10 cm', 'mean'),
     (5, 'Water Content', 0, 'TEROS 54', 'm³/m³', '15 cm', 'mean'), (5, 'Water Content', 1, 'TEROS 54', 'm³/m³', '30 cm', 'mean'),
     (5, 'Water Content', 2, 'TEROS 54', 'm³/m³', '45 cm', 'mean'), (5, 'Water Content', 3, 'TEROS 54', 'm³/m³', '60 cm', 'mean'),
-    (7, 'Battery Percent', 0, 'Battery', '%', '', 'mean'), (8, 'Logger Temperature', 0, 'Barometer', '°C', '', 'mean')
+    (7, 'Battery Percent', 0, 'Battery', '%%', '', 'mean'), (8, 'Logger Temperature', 0, 'Barometer', '°C', '', 'mean')
 ) as channel (port_number, measurement, sub_sensor_index, sensor_name, units, depth, aggregation);
 create table hours as
 select
@@ -29,8 +29,8 @@ from
         interval '1 hour'
     ) as hour_utc
 where
-    not (number % 5 = 3 and hour_utc > now() at time zone 'UTC' - interval '3 days')
-    and not (number % 5 = 1 and extract(epoch from hour_utc)::bigint / 3600 % 300 between 200 and 200 + number % 40);
+    not (mod(number, 5) = 3 and hour_utc > now() at time zone 'UTC' - interval '3 days')
+    and not (mod(number, 5) = 1 and mod(extract(epoch from hour_utc)::bigint / 3600, 300) between 200 and 200 + mod(number, 40));
 create table zentra_hourly as
 select
     device_sn, hour_utc, local_hour, local_date, port_number, measurement, sub_sensor_index, sensor_name,
@@ -64,7 +64,7 @@ group by device_sn, local_date, stretch;
 create index on int_zentra__stretches (device_sn, local_date);
 create table devices as
 select
-    device_sn, 'Station ' || device_sn as device_name, case when device_sn like '%7' then 'failed' else 'ok' end as outcome,
-    case when device_sn like '%7' then 'the service does not answer' end as error, now() at time zone 'UTC' as synced_at
+    device_sn, 'Station ' || device_sn as device_name, case when right(device_sn, 1) = '7' then 'failed' else 'ok' end as outcome,
+    case when right(device_sn, 1) = '7' then 'the service does not answer' end as error, now() at time zone 'UTC' as synced_at
 from hours group by device_sn;
 analyze zentra_hourly, zentra_daily, int_zentra__stretches;

@@ -173,7 +173,7 @@ def _program(playwright: Playwright) -> str:
     found = _installed(playwright)
     if found:
         return found
-    subprocess.run((sys.executable, "-m", "playwright", "install", "chromium"), check=False)  # noqa: S603 - as above
+    subprocess.run((sys.executable, "-m", "playwright", "install", "chromium"), check=False)
     apt = shutil.which("apt-get")
     if not _installed(playwright) and apt and os.geteuid() == 0:
         subprocess.run((apt, "install", "--yes", "chromium"), check=False)  # noqa: S603 - as above
