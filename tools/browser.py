@@ -1,6 +1,7 @@
 """Pages as people see them: marimo serves or exports one, a headless Chromium shows it. Knows no table.
 
-marimo hides the error of a cell from the readers of a served page; it tells the browser's console of it, though.
+marimo hides the error of a cell from the readers of a served page, but tells the browser's console of it. What the
+notebook's last cell writes has the attribute `data-parts`.
 """
 
 from __future__ import annotations
@@ -32,9 +33,6 @@ PATIENCE = 900.0
 """Seconds after which a page is never there, on whichever machine."""
 
 MARIMO = Path(sys.executable).with_name("marimo")
-READY = "[data-parts]"
-"""What the notebook's last cell writes, when all others have run."""
-
 FRONTEND = "https://cdn.jsdelivr.net/npm/@marimo-team/frontend@*/dist/**"
 """Where an exported page has its scripts from; the package has the same ones."""
 
@@ -60,12 +58,15 @@ class Shown:
     outside: list[str] = field(default_factory=list)
 
     def open(self, url: str, *, charts: int) -> None:
-        """Open an address, and wait until all cells have run and so many charts are drawn."""
+        """Open an address, and wait until all cells have run and so many charts are drawn.
+
+        Raises:
+            BrowserError: A cell has failed, or the console says of another problem.
+        """
         self.page.goto(url)
-        self.page.locator(READY).wait_for(state="attached")
-        self.page.wait_for_function(
-            f"charts => {_ALL}.filter(one => one.matches('canvas.marks')).length === charts", arg=charts
-        )
+        self.page.wait_for_function(_DRAWN, arg=charts)
+        if self.problems:
+            raise BrowserError("\n".join(self.problems))
 
     @property
     def rows(self) -> list[list[str]]:
@@ -91,10 +92,23 @@ class Shown:
             self.outside.append(request.url)
 
 
-# All elements. What marimo's web components are made of is in shadows, where `querySelectorAll` does not look.
-_ALL = """(function found(root) {
-    return [...root.querySelectorAll("*")].flatMap(one => [one, ...(one.shadowRoot ? found(one.shadowRoot) : [])]);
-})(document)"""
+# What marimo's web components are made of is in shadows, where `querySelectorAll` does not look. A page with a cell that
+# has failed never gets ready.
+_DRAWN = """charts => {
+    const all = root => [...root.querySelectorAll("*")].flatMap(
+        one => [one, ...(one.shadowRoot ? all(one.shadowRoot) : [])]);
+    const found = all(document);
+    const drawn = found.filter(one => one.matches("canvas.marks")).length;
+    return window.failed || (drawn === charts && found.some(one => one.matches("[data-parts]")));
+}"""
+
+_NOTE_FAILED_CELLS = """
+    const log = console.log;
+    console.log = (...words) => {
+        log(...words);
+        window.failed ||= words.join(" ").includes("[STDERR]");
+    };
+"""
 
 
 @contextmanager
@@ -116,6 +130,7 @@ def shown(browser: Browser, *, width: int = 1200, height: int = 900) -> Iterator
     page.on("console", seen.note_message)
     page.on("pageerror", lambda error: seen.problems.append(str(error)))
     page.on("request", seen.note_request)
+    page.add_init_script(_NOTE_FAILED_CELLS)
     page.route(FRONTEND, _from_package)
     yield seen
     page.close()
