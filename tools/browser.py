@@ -92,7 +92,7 @@ class Shown:
             self.outside.append(request.url)
 
 
-# What marimo's web components are made of is in shadows, where `querySelectorAll` does not look. A page with a cell that
+# What marimo's web components are made of is in shadows, where `querySelectorAll` does not look. A page of which a cell
 # has failed never gets ready.
 _DRAWN = """charts => {
     const all = root => [...root.querySelectorAll("*")].flatMap(

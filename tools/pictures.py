@@ -1,6 +1,6 @@
 """Takes the README's pictures of the page, over the database that the environment names.
 
-`python -m tools.postgres run -- python -m tools.pictures`, with `ZENTRA_SCHEMA=zentra_demo` after `python -m tools.demo`.
+`python -m tools.postgres run -- python -m tools.pictures`, with `ZENTRA_SCHEMA=zentra_demo` for what the demo has loaded.
 """
 
 from __future__ import annotations
