@@ -1,6 +1,7 @@
 """Takes the README's pictures of the page, over the database that the environment names.
 
-`python -m tools.postgres run -- python -m tools.pictures`, with `ZENTRA_SCHEMA=zentra_demo` for what the demo has loaded.
+For what the demo has loaded, set `ZENTRA_SCHEMA=zentra_demo`, and run
+`python -m tools.postgres run -- python -m tools.pictures`.
 """
 
 from __future__ import annotations
