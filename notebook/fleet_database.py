@@ -110,8 +110,9 @@ class DuckDB:
         """Return the rows of a query, as `Database` has it."""
         with closing(self._connect()) as connection:
             try:
-                # Takes no parameters.
-                connection.execute("set search_path = '{}'".format(_quoted(self.schema).replace("'", "''")))
+                # With the catalog, which is named like the file: both may be called `zentra`.
+                [[catalog]] = connection.execute("select current_catalog()").fetchall()
+                connection.execute(f"use {_quoted(catalog)}.{_quoted(self.schema)}")
                 found = connection.execute(_PARAMETER.sub(r"$\1", query), values or None)
                 names = [column[0] for column in found.description or ()]
                 return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
