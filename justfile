@@ -52,6 +52,10 @@ loaders:
 plugin:
     {{ run }} --group test python -m tools.plugin
 
+# Write the tables of docs/models.md, after a change of what the models say of themselves
+models:
+    {{ run }} --group test python -m tools.models
+
 # Build the wheel into a folder, install it alone, and ask it what it is
 wheel folder="dist":
     rm -f {{ folder }}/*.whl

@@ -25,6 +25,7 @@ from tap_zentra.v5.devices import DEVICES_V5
 from tap_zentra.v5.readings import READINGS_V5, READINGS_V5_KEY
 from tests.in_process import sync
 from tests.integration.documents import example
+from tools.models import DOCUMENT, with_models
 from tools.plugin import LOCK_FILE
 
 if TYPE_CHECKING:
@@ -205,6 +206,13 @@ def test_the_readme_shows_readings_as_they_arrive(emulate: Callable[..., Emulato
     arrived = [[str(record[column]) for column in header] for record in as_shown]
     assert rows
     assert [row for row in rows if row not in arrived] == []
+
+
+def test_the_models_are_documented() -> None:
+    """docs/models.md has what each model and each of its columns says of itself."""
+    document = DOCUMENT.read_text(encoding="utf-8")
+
+    assert document == with_models(document), "write it anew with `python -m tools.models`"
 
 
 def test_the_changelog_begins_with_the_version_of_the_package() -> None:

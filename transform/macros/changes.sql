@@ -1,0 +1,119 @@
+{#
+    What a run has to do.
+
+    `stg_zentra__readings` takes from the tables what is new since the last run, which their keys find: of each device
+    all behind its newest record, and as much before that as the tap reads again. Of that it keeps what differs from
+    what it has, and stamps it with the run. All models behind it compute the days of the stamped rows anew, whole, so that they
+    hold what a full build would.
+#}
+
+{# The condition for rows of `readings` that may be new; true in a full build. #}
+{% macro maybe_new_v4(relation) -%}
+    {%- if not is_incremental() or relation is none -%}
+        {{ return('true') }}
+    {%- endif -%}
+    {%- set columns = columns_of(loaded('devices')) -%}
+    {%- set query -%}
+        with there as ({{ devices_of(relation) }}),
+        newest as (
+            select
+                there.device_sn,
+                (
+                    select max(known.timestamp_utc)
+                    from {{ this }} as known
+                    where known.device_sn = there.device_sn and known.api = 'v4'
+                ) as timestamp_utc
+            from there
+        ),
+        marks as (
+            select newest.device_sn, max(known.mrid) as mrid
+            from newest
+            left join {{ this }} as known
+                on known.device_sn = newest.device_sn
+                and known.api = 'v4'
+                and known.timestamp_utc = newest.timestamp_utc
+            group by newest.device_sn
+        )
+        select
+            marks.device_sn,
+            -- A device that was wiped counts from 1 again.
+            {% if 'last_mrid' in columns %}
+            case when devices.last_mrid < marks.mrid then devices.last_mrid else marks.mrid end as mrid
+            {% else %}
+            marks.mrid
+            {% endif %}
+        from marks
+        {% if 'last_mrid' in columns %}
+        left join {{ loaded('devices') }} as devices on devices.device_sn = marks.device_sn
+        {% endif %}
+        order by marks.device_sn
+    {%- endset -%}
+    {%- set conditions = [] -%}
+    {%- for row in run_query(query) -%}
+        {%- set after = '' if row[1] is none or row[0] in var('rebuild_device_sns')
+            else ' and mrid > ' ~ (row[1] | int - var('mrid_lookback') | int) -%}
+        {%- do conditions.append('(device_sn = ' ~ as_text(row[0]) ~ after ~ ')') -%}
+    {%- endfor -%}
+    {{ return('(' ~ (conditions or ['false']) | join('\n        or ') ~ ')') }}
+{%- endmacro %}
+
+
+{# The same for `readings_v5`, of which nothing counts up to the last record that v4 has sent. #}
+{% macro maybe_new_v5(relation) -%}
+    {%- if not is_incremental() or relation is none -%}
+        {{ return('true') }}
+    {%- endif -%}
+    {%- set query -%}
+        with there as ({{ devices_of(relation) }})
+        select
+            there.device_sn,
+            (
+                select {{ dbt.dateadd('day', '-' ~ var('lookback_days'), 'max(known.timestamp_utc)') }}
+                from {{ this }} as known
+                where known.device_sn = there.device_sn and known.api = 'v5'
+            ) as looked_back,
+            (
+                select max(known.timestamp_utc)
+                from {{ this }} as known
+                where known.device_sn = there.device_sn and known.api = 'v4'
+                    and known.timestamp_utc <= {{ dbt.dateadd('day', 1, now_utc()) }}
+            ) as end_of_v4
+        from there
+        order by there.device_sn
+    {%- endset -%}
+    {%- set conditions = [] -%}
+    {%- for row in run_query(query) -%}
+        {%- set looked_back = none if row[0] in var('rebuild_device_sns') else row[1] -%}
+        {%- set ends = [looked_back, row[2]] | reject('none') | list -%}
+        {%- set after = ' and timestamp_utc > ' ~ moment(ends | max) if ends else '' -%}
+        {%- do conditions.append('(device_sn = ' ~ as_text(row[0]) ~ after ~ ')') -%}
+    {%- endfor -%}
+    {{ return('(' ~ (conditions or ['false']) | join('\n        or ') ~ ')') }}
+{%- endmacro %}
+
+
+{# The readings of all days that have changed since this model's last run; all of them in a full build. #}
+{% macro readings_of_changed_days() -%}
+    {%- if is_incremental() -%}
+    (
+        select readings.*
+        from {{ ref('stg_zentra__readings') }} as readings
+        inner join (
+            select distinct device_sn, local_date
+            from {{ ref('stg_zentra__readings') }}
+            where staged_at > {{ newest_stamp() }}
+        ) as changed
+            on changed.device_sn = readings.device_sn
+            and changed.local_date = readings.local_date
+    )
+    {%- else -%}
+    {{ ref('stg_zentra__readings') }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# Of the rows that this model has; as a constant, for which PostgreSQL knows that few rows are newer. #}
+{% macro newest_stamp() -%}
+    {%- set newest = run_query('select max(staged_at) from ' ~ this).rows[0][0] if execute -%}
+    {{ moment(newest or '1970-01-01') }}
+{%- endmacro %}

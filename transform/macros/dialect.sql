@@ -1,0 +1,90 @@
+{# What the three databases say differently. #}
+
+{% macro seconds_between(earlier, later) -%}
+    {{ return(adapter.dispatch('seconds_between')(earlier, later)) }}
+{%- endmacro %}
+
+{% macro default__seconds_between(earlier, later) -%}
+    cast(extract(epoch from {{ later }}) - extract(epoch from {{ earlier }}) as bigint)
+{%- endmacro %}
+
+{% macro snowflake__seconds_between(earlier, later) -%}
+    datediff(second, {{ earlier }}, {{ later }})
+{%- endmacro %}
+
+
+{# A number that people read: a sum of 0.1 and 0.2 is 0.3. #}
+{% macro rounded(number) -%}
+    {{ return(adapter.dispatch('rounded')(number)) }}
+{%- endmacro %}
+
+{% macro default__rounded(number) -%}
+    round(cast({{ number }} as double precision), 6)
+{%- endmacro %}
+
+{# PostgreSQL rounds exact numbers alone. #}
+{% macro postgres__rounded(number) -%}
+    cast(round(cast({{ number }} as numeric), 6) as double precision)
+{%- endmacro %}
+
+
+{# The type of the tables' own values: PostgreSQL keeps the digits that the service sent. #}
+{% macro number_type() -%}
+    {{ return('numeric' if target.type == 'postgres' else 'double precision') }}
+{%- endmacro %}
+
+
+{% macro now_utc() -%}
+    {{ return(adapter.dispatch('now_utc')()) }}
+{%- endmacro %}
+
+{% macro default__now_utc() -%}
+    (now() at time zone 'utc')
+{%- endmacro %}
+
+{% macro snowflake__now_utc() -%}
+    cast(convert_timezone('UTC', current_timestamp()) as timestamp_ntz)
+{%- endmacro %}
+
+
+{# All devices of a table. PostgreSQL walks the index of the key, which begins with them, instead of reading it all. #}
+{% macro devices_of(relation) -%}
+    {{ return(adapter.dispatch('devices_of')(relation)) }}
+{%- endmacro %}
+
+{% macro default__devices_of(relation) -%}
+    select distinct device_sn from {{ relation }}
+{%- endmacro %}
+
+{% macro postgres__devices_of(relation) -%}
+    with recursive walk as (
+        select min(device_sn) as device_sn from {{ relation }}
+        union all
+        select (select min(there.device_sn) from {{ relation }} as there where there.device_sn > walk.device_sn)
+        from walk
+        where walk.device_sn is not null
+    )
+    select device_sn from walk where device_sn is not null
+{%- endmacro %}
+
+
+{# PostgreSQL plans by figures that it has not gathered yet when a table has just been filled. #}
+{% macro gather_statistics() -%}
+    {% if target.type == 'postgres' and not is_incremental() %}analyze {{ this }}{% endif %}
+{%- endmacro %}
+
+
+{# A text of the data in SQL. #}
+{% macro as_text(text) -%}
+    {{ return(dbt.string_literal(dbt.escape_single_quotes(text))) }}
+{%- endmacro %}
+
+
+{# A moment, as text, that no time zone of the session changes. #}
+{% macro moment(text) -%}
+    cast('{{ text }}' as timestamp)
+{%- endmacro %}
+
+{% macro run_began() -%}
+    {{ moment(run_started_at.strftime('%Y-%m-%d %H:%M:%S.%f')) }}
+{%- endmacro %}

@@ -1,0 +1,131 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key="device_sn, api, timestamp_utc, port_number, measurement, sub_sensor_index, "
+        "coalesce(sensor_name, ''), coalesce(mrid, -1)",
+    indexes=[
+        {'columns': ['device_sn', 'api', 'timestamp_utc']},
+        {'columns': ['device_sn', 'local_date']},
+        {'columns': ['staged_at'], 'type': 'brin'},
+    ] if target.type == 'postgres' else [],
+    post_hook=gather_statistics(),
+) }}
+
+{%- set v4 = loaded('readings') -%}
+{%- set v5 = loaded('readings_v5') -%}
+{%- set columns_v4 = columns_of(v4) -%}
+{%- set columns_v5 = columns_of(v5) %}
+
+with v4 as (
+    {%- if v4 is not none %}
+    select
+        'v4' as api,
+        device_sn,
+        {{ column_or_null(columns_v4, 'device_name', 'varchar') }} as device_name,
+        timestamp_utc,
+        {{ offset_v4(columns_v4) }} as utc_offset,
+        cast(port_number as integer) as port_number,
+        measurement,
+        cast(sub_sensor_index as integer) as sub_sensor_index,
+        {{ column_or_null(columns_v4, 'sensor_name', 'varchar') }} as sensor_name,
+        {{ column_or_null(columns_v4, 'sensor_sn', 'varchar') }} as sensor_sn,
+        {{ column_or_null(columns_v4, 'depth', 'varchar') }} as depth,
+        {{ column_or_null(columns_v4, 'value', number_type()) }} as value,
+        {{ column_or_null(columns_v4, 'units', 'varchar') }} as units,
+        {{ column_or_null(columns_v4, 'error_flag', 'boolean') }} as error_flag,
+        cast(null as integer) as error_code,
+        {{ column_or_null(columns_v4, 'error_description', 'varchar') }} as error_description,
+        cast(mrid as bigint) as mrid
+    from {{ v4 }}
+    where {{ maybe_new_v4(v4) }}
+    {%- else -%}
+    {{ no_readings() }}
+    {%- endif %}
+),
+
+v4_ends as (
+    select device_sn, max(timestamp_utc) as timestamp_utc
+    from v4
+    where timestamp_utc <= {{ dbt.dateadd('day', 1, now_utc()) }}
+    group by device_sn
+),
+
+v5 as (
+    {%- if v5 is not none %}
+    select
+        'v5' as api,
+        device_sn,
+        {{ column_or_null(columns_v5, 'device_name', 'varchar') }} as device_name,
+        timestamp_utc,
+        {{ offset_v5(columns_v5) }} as utc_offset,
+        cast(port_number as integer) as port_number,
+        measurement,
+        cast(sub_sensor_index as integer) as sub_sensor_index,
+        nullif(sensor_name, '') as sensor_name,
+        cast(null as varchar) as sensor_sn,
+        cast(null as varchar) as depth,
+        {{ column_or_null(columns_v5, 'value', number_type()) }} as value,
+        {{ column_or_null(columns_v5, 'units', 'varchar') }} as units,
+        {{ column_or_null(columns_v5, 'error_flag', 'boolean') }} as error_flag,
+        {{ column_or_null(columns_v5, 'error_code', 'integer') }} as error_code,
+        {{ column_or_null(columns_v5, 'error_description', 'varchar') }} as error_description,
+        cast(null as bigint) as mrid
+    from {{ v5 }}
+    where {{ maybe_new_v5(v5) }}
+    {%- else -%}
+    {{ no_readings() }}
+    {%- endif %}
+),
+
+united as (
+    select * from v4
+    union all
+    select v5.*
+    from v5
+    left join v4_ends on v4_ends.device_sn = v5.device_sn
+    where v4_ends.timestamp_utc is null or v5.timestamp_utc > v4_ends.timestamp_utc
+),
+
+readings as (
+    select
+        api,
+        device_sn,
+        device_name,
+        timestamp_utc,
+        {{ dbt.dateadd('second', 'utc_offset', 'timestamp_utc') }} as local_time,
+        cast({{ dbt.dateadd('second', 'utc_offset', 'timestamp_utc') }} as date) as local_date,
+        utc_offset,
+        port_number,
+        measurement,
+        sub_sensor_index,
+        sensor_name,
+        sensor_sn,
+        depth,
+        value,
+        units,
+        error_flag,
+        error_code,
+        error_description,
+        mrid,
+        {{ run_began() }} as staged_at
+    from united
+)
+
+select readings.*
+from readings
+{%- if is_incremental() %}
+left join {{ this }} as known
+    on known.device_sn = readings.device_sn
+    and known.api = readings.api
+    and known.timestamp_utc = readings.timestamp_utc
+    and known.port_number = readings.port_number
+    and known.measurement = readings.measurement
+    and known.sub_sensor_index = readings.sub_sensor_index
+    and coalesce(known.sensor_name, '') = coalesce(readings.sensor_name, '')
+    and coalesce(known.mrid, -1) = coalesce(readings.mrid, -1)
+where
+    known.device_sn is null
+    {%- for column in ['value', 'units', 'error_flag', 'error_code', 'utc_offset', 'sensor_sn', 'depth'] %}
+    or known.{{ column }} is distinct from readings.{{ column }}
+    {%- endfor %}
+{%- endif %}
