@@ -18,6 +18,13 @@ GROWTH = {"z6-00001": 1, "z6-00002": 2, "z6-00005": 3}
 SILENT = "z6-00003"
 SILENCE = timedelta(days=3)
 SCHEMA = "zentra_demo"
+MEASUREMENT = "Water Content"
+PORT = 3
+# A query to try.
+EXAMPLE = (
+    f"select device_sn, local_date, value, units from {SCHEMA}.zentra_daily "  # noqa: S608 - our own name
+    f"where measurement = '{MEASUREMENT}' and port_number = {PORT} order by device_sn, local_date"
+)
 # Smaller than the service's, so that a device needs several pages.
 PAGE_SIZE = 150
 INTERVAL = timedelta(minutes=15)
@@ -73,14 +80,6 @@ class Api:
             where device_sn = %s
             order by {self.sensor}, {self.order} desc
         """  # noqa: S608 - our own names
-
-    @property
-    def example(self) -> str:
-        """A query to try."""
-        columns = "device_sn, timestamp_utc::date as day, round(avg(value), 3) as water_content"
-        soil = "measurement = 'Water Content' and port_number = 3"
-        days = "group by device_sn, day order by device_sn, day"
-        return f"select {columns} from {self.table} where {soil} {days}"  # noqa: S608 - as above
 
 
 def _recent_fleet(interval: timedelta) -> list[Device]:

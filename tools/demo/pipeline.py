@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 TAP = "tap-zentra"
 TARGET = "target-postgres"
+TRANSFORMER = "dbt-postgres"
 LAST_LINES = 15
+_DBT_ERRORS = re.compile(r"Encountered an error:|Completed with [1-9]\d* error")
 # Seconds that Meltano has to end the tap and the target after an interruption.
 FAREWELL = 10.0
 # The user's own settings are for the real service and the real database.
-USERS_OWN = ("MELTANO_", "PG", "TAP_ZENTRA_", "TARGET_POSTGRES_")
+USERS_OWN = ("DBT_", "MELTANO_", "PG", "TAP_ZENTRA_", "TARGET_POSTGRES_")
+_FOLDERS = {TAP: "extractors", TARGET: "loaders", TRANSFORMER: "utilities"}
 
 
 class DemoError(Exception):
@@ -37,7 +40,7 @@ class Pipeline:
 
     Attributes:
         project: The project's folder.
-        variables: What points the tap and the target to where they read and load.
+        variables: What points its parts to where they read, load and build.
     """
 
     project: Path
@@ -48,19 +51,17 @@ class Pipeline:
         """Where Meltano's words go."""
         return self.project / ".meltano" / "demo.log"
 
-    @property
-    def installed(self) -> bool:
-        """Whether Meltano has installed the tap and the target before."""
-        places = (f"extractors/{TAP}", f"loaders/{TARGET}")
-        return all((self.project / ".meltano" / place / "venv").exists() for place in places)
+    def has_installed(self, *plugins: str) -> bool:
+        """Whether Meltano has installed these before."""
+        return all((self.project / ".meltano" / _FOLDERS[name] / name / "venv").exists() for name in plugins)
 
-    def install(self) -> None:
-        """Install the tap and the target, each in an environment of its own.
+    def install(self, *plugins: str) -> None:
+        """Install plugins, each in an environment of its own.
 
         Raises:
             DemoError: Meltano failed.
         """
-        self._meltano("install", TAP, TARGET)
+        self._meltano("install", *plugins)
 
     def run(self, stream: str, *, from_start: bool) -> int:
         """Load what is new, or from the start on, without what Meltano remembers of earlier demos.
@@ -78,6 +79,14 @@ class Pipeline:
         words = self._meltano("run", *(["--full-refresh"] if from_start else []), TAP, TARGET)
         summaries = [json.loads(found) for found in re.findall(r"run summary: (\{.*\})", words)]
         return sum(summary["totals"]["readings"] for summary in summaries if summary["stream"] == stream)
+
+    def build(self) -> None:
+        """Build and test the models of transform/.
+
+        Raises:
+            DemoError: Meltano failed.
+        """
+        self._meltano("run", f"{TRANSFORMER}:build")
 
     def _meltano(self, *arguments: str) -> str:
         """Run Meltano to its end, and return what it has said."""
@@ -120,6 +129,10 @@ class Pipeline:
 def last_words(log: str) -> str:
     """What a log says last: of errors if there are any, because after an error Meltano has a lot more to say."""
     lines = [line.rstrip() for line in log.splitlines()]
+    # dbt lists its errors at the end, in lines that Meltano takes for information.
+    for number, line in enumerate(lines):
+        if _DBT_ERRORS.search(line):
+            return "\n".join(lines[number:][:LAST_LINES])
     errors = [line for line in lines if "[error" in line]
     return "\n".join((errors or lines)[-LAST_LINES:])
 

@@ -1,4 +1,4 @@
-"""The demo from beginning to end: a service, a database, two loads, and a look at the result."""
+"""The demo from beginning to end: a service, a database, two loads, tables made of them, and a look at these."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ import click
 import psycopg
 
 from tap_zentra.emulator import Emulator
-from tools.demo.apis import APIS, GROWTH, RECORDS, SCHEMA
-from tools.demo.pipeline import TAP, TARGET, DemoError, Pipeline
+from tools.demo.apis import APIS, EXAMPLE, GROWTH, MEASUREMENT, PORT, RECORDS, SCHEMA
+from tools.demo.pipeline import TAP, TARGET, TRANSFORMER, DemoError, Pipeline
 from tools.demo.tables import Load, aligned
-from tools.documents import example
 from tools.postgres.programs import WarehouseError
 from tools.postgres.server import Warehouse
 
@@ -31,6 +30,13 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 # Seconds instead of the service's 60.
 WINDOW = 1.0
+# The device with the most records.
+LONGEST = max(GROWTH)
+MODELS = r"""
+    select table_name from information_schema.tables
+    where table_schema = %s and table_name like 'zentra\_%%'
+    order by table_name
+"""
 
 
 @dataclass
@@ -42,11 +48,11 @@ class Demo:
     database: psycopg.Connection[tuple[Any, ...]]
     pipeline: Pipeline
 
-    def install(self) -> None:
-        """Install the pipeline's parts if they are not there yet."""
-        if not self.pipeline.installed:
-            _heading(f"Meltano installs {TAP} and {TARGET} (once)")
-            self.pipeline.install()
+    def install(self, *plugins: str) -> None:
+        """Install parts of the pipeline if they are not there yet."""
+        if not self.pipeline.has_installed(*plugins):
+            _heading(f"Meltano installs {' and '.join(plugins)} (once)")
+            self.pipeline.install(*plugins)
 
     def load(self, *, from_start: bool = False) -> None:
         """Run the pipeline, and show what it has brought.
@@ -73,9 +79,46 @@ class Demo:
         counted = [f"{self._count(stream):,} rows in {SCHEMA}.{stream}" for stream in self.api.others]
         click.echo(f"\nAlso loaded: {', '.join(counted)}.")
 
-    def show_what_needs_attention(self) -> None:
-        """Show which devices are alive, by the query of the README."""
-        found = self.database.execute(example("freshness").replace("zentra.", f"{SCHEMA}.").encode())
+    def build(self) -> None:
+        """Build the tables of transform/, and show which there are.
+
+        Raises:
+            DemoError: It failed.
+        """
+        began = time.monotonic()
+        self.pipeline.build()
+        seconds = time.monotonic() - began
+        tables = [name for (name,) in self.database.execute(MODELS, [SCHEMA]).fetchall()]
+        click.echo(f"dbt built {len(tables)} tables in {seconds:.0f} s: {', '.join(tables)}.")
+
+    def show_devices(self) -> None:
+        """Show which devices need attention."""
+        self._show("""
+            select device_sn as device, status, round(hours_silent::numeric, 1) as "hours silent",
+                   moments, gaps, round(battery_percent::numeric) as "battery (%%)"
+            from {schema}.zentra_devices
+            order by last_reading_utc
+        """)
+
+    def show_days(self, device_sn: str) -> None:
+        """Show a measurement of one device by day."""
+        self._show(
+            """
+            select to_char(local_date, 'YYYY-MM-DD') as day, round(value::numeric, 3) as mean,
+                   round(min_value::numeric, 3) as lowest, round(max_value::numeric, 3) as highest,
+                   units, readings, round(share::numeric, 2) as share
+            from {schema}.zentra_daily
+            where device_sn = %s and measurement = %s and port_number = %s
+            order by local_date desc
+            limit 5
+            """,
+            device_sn,
+            MEASUREMENT,
+            PORT,
+        )
+
+    def _show(self, query: str, *values: str | int) -> None:
+        found = self.database.execute(query.format(schema=SCHEMA).encode(), values)
         click.echo(aligned([column.name for column in found.description or ()], found.fetchall()))
 
     def _count(self, stream: str) -> int:
@@ -117,9 +160,8 @@ def tell(api: Api) -> None:
             variables = {**api.variables(service), **warehouse.environment}
             demo = Demo(api, service, database, Pipeline(PROJECT, variables))
             _load_twice(demo)
+            _build(demo)
             _say_how_to_go_on(api)
-            _heading(f"Which devices need attention (from {SCHEMA}.devices; the query is in the README)")
-            demo.show_what_needs_attention()
 
 
 def _introduction(api: Api, service: Emulator) -> str:
@@ -133,7 +175,7 @@ def _introduction(api: Api, service: Emulator) -> str:
 
 def _load_twice(demo: Demo) -> None:
     demo.pipeline.log.unlink(missing_ok=True)
-    demo.install()
+    demo.install(TAP, TARGET)
     click.echo(f"Meltano's log is in {_shown(demo.pipeline.log)}.")
     _heading(f"First load: meltano run {TAP} {TARGET}")
     demo.load(from_start=True)
@@ -146,17 +188,34 @@ def _load_twice(demo: Demo) -> None:
     demo.look(next(iter(GROWTH)))
 
 
+def _build(demo: Demo) -> None:
+    demo.install(TRANSFORMER)
+    _heading(f"Tables to look at: meltano run {TRANSFORMER}:build")
+    demo.build()
+    _heading(f"Which devices need attention ({SCHEMA}.zentra_devices)")
+    demo.show_devices()
+    _heading(f"{MEASUREMENT} on port {PORT} of {LONGEST}, by day ({SCHEMA}.zentra_daily)")
+    demo.show_days(LONGEST)
+
+
 def _say_how_to_go_on(api: Api) -> None:
     python, meltano = (_shown(Path(sys.executable).with_name(name)) for name in ("python", "meltano"))
-    psql = f"{python} -m tools.postgres psql"
+    postgres = f"{python} -m tools.postgres"
     _heading("Next steps")
     click.echo(
-        f"Explore the database:\n\n  {psql}\n\n"
-        f'For example, the mean soil water content of each day:\n\n  {psql} -c "{api.example}"\n\n'
-        "Load your own devices into the schema zentra of the same database:\n\n"
+        f"Explore the database:\n\n  {postgres} psql\n\n"
+        f'For example, the mean soil water content of each day:\n\n  {postgres} psql -c "{EXAMPLE}"\n\n'
+        "Load your own devices into the schema zentra of the same database, and build its tables:\n\n"
         f"  export {api.settings}\n"
-        f"  {python} -m tools.postgres run -- {meltano} run {TAP} {TARGET}"
+        f"  {postgres} run -- {meltano} run {TAP} {TARGET} {TRANSFORMER}:build\n\n"
+        "Look at the demo's devices in your browser (the first time, uv installs marimo):\n\n"
+        f"  DBT_POSTGRES_SCHEMA={SCHEMA} {postgres} run -- {_uv()} run --group notebook marimo run notebook/fleet.py"
     )
+
+
+def _uv() -> str:
+    """The program with which this was started: it says so, and the README's command has installed one here."""
+    return _shown(Path(os.environ.get("UV", PROJECT / ".uv" / "bin" / "uv")))
 
 
 def _heading(text: str) -> None:
