@@ -38,6 +38,11 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 MM_PER_INCH = 25.4
 
+EXACT = 2e-6
+"""Difference of numbers that are rounded to six decimal places, and of those that they are compared with."""
+SECOND = 1.001 / 3600
+"""Hours; ages are told in whole seconds."""
+
 OF_THE_SERVICE = (
     "model",
     "location",
@@ -183,15 +188,16 @@ class Truth:
             for (last, day), (following, _) in pairwise([*moments, (self.now, self.now.date())]):
                 interval = self.intervals[device_sn, day]
                 seconds = (following - last).total_seconds()
-                if seconds > self._limit(interval):
+                is_open = following == self.now
+                if seconds > (max(self._limit(interval), 86_400) if is_open else self._limit(interval)):
                     found.append(
                         {
                             "device_sn": device_sn,
                             "last_reading_utc": last,
-                            "next_reading_utc": None if following == self.now else following,
+                            "next_reading_utc": None if is_open else following,
                             "hours": seconds / 3600,
                             "missing": None if interval is None else _rounded(seconds / interval) - 1,
-                            "is_open": following == self.now,
+                            "is_open": is_open,
                         }
                     )
         return found
@@ -296,6 +302,7 @@ class Truth:
             if day["model_type"] == "ETo":
                 local = date.fromisoformat(day["local_datetime"][:10])
                 rows = rains[day["device_sn"], day["port_number"], local]
+                shares = [row["share"] for row in rows if row["share"] is not None]
                 fallen = [_millimetres(row) for row in rows if row["value"] is not None]
                 rain = round(math.fsum(fallen), 6) if fallen else None
                 eto = None if day["value"] is None or day["error_flag"] else round(_millimetres(day), 6)
@@ -306,7 +313,7 @@ class Truth:
                     "rain_mm": rain,
                     "eto_mm": eto,
                     "balance_mm": None if rain is None or eto is None else rain - eto,
-                    "share": min(1.0, sum(row["share"] or 0 for row in rows)) if rows else None,
+                    "share": min(1.0, sum(shares)) if shares else None,
                 }
 
 
@@ -447,11 +454,11 @@ def _by_key(key: Sequence[str], rows: Iterable[Row]) -> dict[tuple[Any, ...], li
 def _unequal(found: Row, wanted: Row) -> Iterable[tuple[str, object, object]]:
     for name in (found.keys() | wanted.keys()) - {"staged_at"}:
         pair = found.get(name, "no such column"), wanted.get(name, "no such column")
-        if not _same(*pair):
+        if not _same(*pair, tolerance=SECOND if "hours" in name else EXACT):
             yield name, *pair
 
 
-def _same(found: object, wanted: object) -> bool:
+def _same(found: object, wanted: object, tolerance: float) -> bool:
     if isinstance(found, float) and isinstance(wanted, int | float):
-        return math.isclose(found, wanted, rel_tol=1e-9, abs_tol=2e-6)
+        return math.isclose(found, wanted, rel_tol=1e-9, abs_tol=tolerance)
     return found == wanted and isinstance(found, bool) == isinstance(wanted, bool)

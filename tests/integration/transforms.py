@@ -71,10 +71,11 @@ def old_devices() -> list[Device]:
             records=180,
             interval=900,
             start=often,
+            sensors=PROFILE_STATION,
             tz_offset=ADELAIDE,
             time_zones=((spring + 1, ADELAIDE_SUMMER),),
             error_rate=0.3,
-            refits=((190, (*STANDARD_STATION, replace(TEROS_11, port=6, number=9))),),
+            refits=((190, (*PROFILE_STATION, replace(TEROS_11, port=6, number=9))),),
         ),
         Device(
             SET_BACK,
@@ -118,7 +119,7 @@ def young_devices(now: datetime) -> list[Device]:
             "Ahead",
             timedelta(minutes=10),
             clock=((11, 12, 40 * 86_400),),
-            refits=((20, PROFILE_STATION),),
+            refits=((20, (*STANDARD_STATION[:2], replace(TEROS_11, number=9), *STANDARD_STATION[3:])),),
         ),
         Device(EMPTY, name="Empty", records=0, start=END),
     ]
