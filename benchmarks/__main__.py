@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import batch, idle, lookback, makespan, many_devices, memory, startup, streams, throughput
+from benchmarks import batch, idle, lookback, makespan, many_devices, memory, startup, streams, throughput, transform
 from benchmarks.children import BenchmarkError
 from benchmarks.v5 import idle as idle_v5
 from benchmarks.v5 import makespan as makespan_v5
@@ -34,7 +34,7 @@ DEFAULT = {
     "v5-page": page_v5.measure,
     "v5-memory": memory_v5.measure,
 }
-ALL = DEFAULT | {"memory-long": memory.measure_long}
+ALL = DEFAULT | {"memory-long": memory.measure_long, "transform": transform.measure}
 
 
 @click.command()

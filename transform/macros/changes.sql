@@ -12,49 +12,63 @@
     {%- if not is_incremental() or relation is none -%}
         {{ return('true') }}
     {%- endif -%}
-    {%- set columns = columns_of(loaded('devices')) -%}
-    {%- set query -%}
-        with there as ({{ devices_of(relation) }}),
-        newest as (
-            select
-                there.device_sn,
-                (
-                    select max(known.timestamp_utc)
-                    from {{ this }} as known
-                    where known.device_sn = there.device_sn and known.api = 'v4'
-                ) as timestamp_utc
-            from there
-        ),
-        marks as (
-            select newest.device_sn, max(known.mrid) as mrid
-            from newest
-            left join {{ this }} as known
-                on known.device_sn = newest.device_sn
-                and known.api = 'v4'
-                and known.timestamp_utc = newest.timestamp_utc
-            group by newest.device_sn
-        )
-        select
-            marks.device_sn,
-            -- A device that was wiped counts from 1 again.
-            {% if 'last_mrid' in columns %}
-            case when devices.last_mrid < marks.mrid then devices.last_mrid else marks.mrid end as mrid
-            {% else %}
-            marks.mrid
-            {% endif %}
-        from marks
-        {% if 'last_mrid' in columns %}
-        left join {{ loaded('devices') }} as devices on devices.device_sn = marks.device_sn
-        {% endif %}
-        order by marks.device_sn
-    {%- endset -%}
     {%- set conditions = [] -%}
-    {%- for row in run_query(query) -%}
+    {%- for row in run_query(newest_mrids(relation)) -%}
         {%- set after = '' if row[1] is none or row[0] in var('rebuild_device_sns')
             else ' and mrid > ' ~ (row[1] | int - var('mrid_lookback') | int) -%}
         {%- do conditions.append('(device_sn = ' ~ as_text(row[0]) ~ after ~ ')') -%}
     {%- endfor -%}
     {{ return('(' ~ (conditions or ['false']) | join('\n        or ') ~ ')') }}
+{%- endmacro %}
+
+
+{#
+    A query: each device of `readings`, with the mrid of its newest reading that is staged; null if everything may be new.
+
+    A device that was wiped, or replaced under its serial number, counts anew: there are first records newer than what is
+    known, or the tap says that its last mrid is a lower one.
+#}
+{% macro newest_mrids(relation) -%}
+    {%- set told = 'last_mrid' in columns_of(loaded('devices')) -%}
+    with there as ({{ devices_of(relation) }}),
+    newest as (
+        select
+            there.device_sn,
+            (
+                select max(known.timestamp_utc)
+                from {{ this }} as known
+                where known.device_sn = there.device_sn and known.api = 'v4'
+                    and known.timestamp_utc <= {{ tomorrow() }}
+            ) as timestamp_utc
+        from there
+    ),
+    marks as (
+        select newest.device_sn, max(known.mrid) as mrid
+        from newest
+        left join {{ this }} as known
+            on known.device_sn = newest.device_sn
+            and known.api = 'v4'
+            and known.timestamp_utc = newest.timestamp_utc
+        group by newest.device_sn
+    ),
+    anew as (
+        select distinct readings.device_sn
+        from {{ relation }} as readings
+        inner join newest on newest.device_sn = readings.device_sn
+        where readings.mrid <= 200 and readings.timestamp_utc > newest.timestamp_utc
+            and readings.timestamp_utc <= {{ tomorrow() }}
+        {%- if told %}
+        union
+        select marks.device_sn
+        from marks
+        inner join {{ loaded('devices') }} as devices on devices.device_sn = marks.device_sn
+        where devices.last_mrid < marks.mrid
+        {%- endif %}
+    )
+    select marks.device_sn, case when anew.device_sn is null then marks.mrid end as mrid
+    from marks
+    left join anew on anew.device_sn = marks.device_sn
+    order by marks.device_sn
 {%- endmacro %}
 
 
@@ -76,7 +90,7 @@
                 select max(known.timestamp_utc)
                 from {{ this }} as known
                 where known.device_sn = there.device_sn and known.api = 'v4'
-                    and known.timestamp_utc <= {{ dbt.dateadd('day', 1, now_utc()) }}
+                    and known.timestamp_utc <= {{ tomorrow() }}
             ) as end_of_v4
         from there
         order by there.device_sn
@@ -92,23 +106,43 @@
 {%- endmacro %}
 
 
-{# The readings of all days that have changed since this model's last run; all of them in a full build. #}
-{% macro readings_of_changed_days() -%}
+{#
+    The readings of all days that have changed since this model's last run; all of them in a full build.
+
+    Args:
+        heirs: Also those of days that take their interval from such a day.
+#}
+{% macro readings_of_changed_days(heirs=false) -%}
     {%- if is_incremental() -%}
     (
         select readings.*
         from {{ ref('stg_zentra__readings') }} as readings
-        inner join (
-            select distinct device_sn, local_date
-            from {{ ref('stg_zentra__readings') }}
-            where staged_at > {{ newest_stamp() }}
-        ) as changed
+        inner join ({{ changed_days() if not heirs else changed_days_and_heirs() }}) as changed
             on changed.device_sn = readings.device_sn
             and changed.local_date = readings.local_date
     )
     {%- else -%}
     {{ ref('stg_zentra__readings') }}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro changed_days() %}
+            select distinct device_sn, local_date
+            from {{ ref('stg_zentra__readings') }}
+            where staged_at > {{ newest_stamp() }}
+{%- endmacro %}
+
+
+{% macro changed_days_and_heirs() %}
+            select distinct days.device_sn, days.local_date
+            from ({{ changed_days() }}) as changed
+            inner join {{ ref('int_zentra__days') }} as origin
+                on origin.device_sn = changed.device_sn
+                and origin.local_date = changed.local_date
+            inner join {{ ref('int_zentra__days') }} as days
+                on days.device_sn = origin.device_sn
+                and (days.local_date = origin.local_date or days.interval_date = origin.interval_date)
 {%- endmacro %}
 
 

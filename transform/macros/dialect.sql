@@ -47,6 +47,12 @@
 {%- endmacro %}
 
 
+{# What is stamped later than this has been stamped by a wrong clock. #}
+{% macro tomorrow() -%}
+    {{ dbt.dateadd('day', 1, now_utc()) }}
+{%- endmacro %}
+
+
 {# All devices of a table. PostgreSQL walks the index of the key, which begins with them, instead of reading it all. #}
 {% macro devices_of(relation) -%}
     {{ return(adapter.dispatch('devices_of')(relation)) }}

@@ -69,29 +69,30 @@
 
 
 {#
-    The values of periods, by `period` and `local_date` of the columns that stand in front of the others.
+    The value of each channel in each period, for models that hold whole local days.
 
     Args:
-        period: Columns, as SQL with names, that tell the periods of a device's day apart; empty for the whole day.
-        names: Their names.
+        period: SQL for each column that tells the periods of a day apart, by its name; none for whole days.
+        seconds: SQL for how long a period is.
 #}
-{% macro aggregated(period, names) -%}
+{% macro values_of(period, seconds) -%}
     {%- set channel = ['port_number', 'measurement', 'sub_sensor_index', 'sensor_name', 'sensor_sn', 'units'] -%}
-    {%- set key = ['device_sn'] + names + ['local_date'] + channel -%}
-    {%- set valid = "case when value is not null and not coalesce(error_flag, false) then cast(value as double precision) end" -%}
+    {%- set key = ['device_sn'] + period.keys() | list + ['local_date'] + channel -%}
 
-with valid as (
+with readings as (
     select
         device_sn,
-        {{ period }}
+        {%- for name, expression in period.items() %}
+        {{ expression }} as {{ name }},
+        {%- endfor %}
         local_date,
         {{ channel | join(', ') }},
         depth,
         timestamp_utc,
         staged_at,
         {{ aggregation() }} as aggregation,
-        {{ valid }} as value
-    from {{ readings_of_changed_days() }} as readings
+        case when not coalesce(error_flag, false) then cast(value as double precision) end as value
+    from {{ readings_of_changed_days(heirs=true) }} as staged
 ),
 
 grouped as (
@@ -103,50 +104,56 @@ grouped as (
         avg(value) as mean,
         min(value) as lowest,
         max(value) as highest,
-        avg(case when aggregation = 'vector mean' then cos(radians(value)) end) as east,
-        avg(case when aggregation = 'vector mean' then sin(radians(value)) end) as north,
+        avg(case when aggregation = 'vector mean' then cos(radians(value)) end) as north,
+        avg(case when aggregation = 'vector mean' then sin(radians(value)) end) as east,
         count(value) as readings,
         count(*) - count(value) as flagged,
         min(timestamp_utc) as first_reading_utc,
         max(timestamp_utc) as last_reading_utc,
         max(staged_at) as staged_at
-    from valid
+    from readings
     group by {{ key | join(', ') }}
+),
+
+expecting as (
+    select
+        grouped.*,
+        cast(round(cast({{ seconds }} as double precision) / nullif(days.interval_seconds, 0)) as integer) as expected
+    from grouped
+    inner join {{ ref('int_zentra__days') }} as days
+        on days.device_sn = grouped.device_sn
+        and days.local_date = grouped.local_date
 )
 
 select
-    {% for name in key %}grouped.{{ name }}, {% endfor %}
-    grouped.depth,
-    grouped.aggregation,
+    {{ key | join(', ') }},
+    depth,
+    aggregation,
     {{ rounded(
-        "case grouped.aggregation
-        when 'sum' then grouped.total
-        when 'max' then grouped.highest
-        when 'mean' then grouped.mean
-        else " ~ direction('grouped.east', 'grouped.north') ~ "
-    end") }} as value,
-    case grouped.aggregation when 'mean' then grouped.lowest end as min_value,
-    case grouped.aggregation when 'mean' then grouped.highest end as max_value,
-    grouped.readings,
-    grouped.flagged,
+        "case aggregation when 'sum' then total when 'max' then highest when 'mean' then mean else "
+        ~ direction('north', 'east') ~ ' end'
+    ) }} as value,
+    case aggregation when 'mean' then lowest end as min_value,
+    case aggregation when 'mean' then highest end as max_value,
+    readings,
+    flagged,
+    expected,
+    {{ rounded(at_most_one('cast(readings + flagged as double precision) / nullif(expected, 0)')) }} as share,
+    first_reading_utc,
+    last_reading_utc,
+    staged_at
+from expecting
 {%- endmacro %}
 
 
-{# Degrees from 0 to 360 of a mean vector; null where the vectors cancel each other out. #}
-{% macro direction(east, north) -%}
+{# Degrees from 0, and less than 360 when rounded, of a mean vector; null where the vectors cancel each other out. #}
+{% macro direction(north, east) -%}
+    {%- set degrees = 'degrees(atan2(' ~ east ~ ', ' ~ north ~ '))' -%}
     case
-        when abs({{ east }}) + abs({{ north }}) < 1e-9 then null
-        when {{ north }} < 0 then degrees(atan2({{ north }}, {{ east }})) + 360
-        else degrees(atan2({{ north }}, {{ east }}))
+        when abs({{ north }}) + abs({{ east }}) < 1e-9 then null
+        when {{ degrees }} < -0.0000005 then {{ degrees }} + 360
+        else abs({{ degrees }})
     end
-{%- endmacro %}
-
-
-{# How many values are to be expected of some seconds, and the share of them that came; null where that is not known. #}
-{% macro came(count, seconds, interval) -%}
-    {%- set expected = 'cast(round(cast(' ~ seconds ~ ' as double precision) / nullif(' ~ interval ~ ', 0)) as integer)' -%}
-    {{ expected }} as expected,
-    {{ rounded(at_most_one('cast(' ~ count ~ ' as double precision) / nullif(' ~ expected ~ ', 0)')) }} as share,
 {%- endmacro %}
 
 

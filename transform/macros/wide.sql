@@ -23,7 +23,7 @@
         {%- set name = wide_column(row[0], row[1], row[2]) -%}
         {#- Two measurements may differ in signs alone, which no name has, or behind what fits into a name. -#}
         {%- if name in taken or name | length > 63 -%}
-            {%- set name = name[:56] ~ '_' ~ local_md5(row[1])[:6] -%}
+            {%- set name = name[:56] ~ '_' ~ local_md5(row[1] ~ name)[:6] -%}
         {%- endif -%}
         {%- do taken.append(name) -%}
         {%- do columns.append({

@@ -6,12 +6,4 @@
     post_hook=gather_statistics(),
 ) }}
 
-{{ aggregated('', []) }}
-{{ came('grouped.readings + grouped.flagged', 'days.day_seconds', 'days.interval_seconds') }}
-    grouped.first_reading_utc,
-    grouped.last_reading_utc,
-    grouped.staged_at
-from grouped
-inner join {{ ref('int_zentra__days') }} as days
-    on days.device_sn = grouped.device_sn
-    and days.local_date = grouped.local_date
+{{ values_of({}, 'days.day_seconds') }}

@@ -12,8 +12,7 @@
     'longitude': 'double precision',
     'subscription_status': 'varchar',
     'subscription_expires_at': 'timestamp',
-} -%}
-{%- set tomorrow = dbt.dateadd('day', 1, now_utc()) %}
+} %}
 
 with told as (
     select
@@ -28,9 +27,9 @@ seen as (
     select
         device_sn,
         min(first_reading_utc) as first_reading_utc,
-        max(case when last_reading_utc <= {{ tomorrow }} then last_reading_utc end) as last_reading_utc,
+        max(case when last_reading_utc <= {{ tomorrow() }} then last_reading_utc end) as last_reading_utc,
         max(last_reading_utc) as furthest_utc,
-        max(case when last_reading_utc <= {{ tomorrow }} and interval_seconds is not null then local_date end)
+        max(case when last_reading_utc <= {{ tomorrow() }} then local_date end)
             as newest_date,
         sum(moments) as moments
     from {{ ref('int_zentra__days') }}
@@ -54,7 +53,7 @@ battery as (
         where
             measurement in ('Battery Percent', 'Battery Voltage')
             and value is not null
-            and last_reading_utc <= {{ tomorrow }}
+            and last_reading_utc <= {{ tomorrow() }}
         group by device_sn, measurement
     ) as newest
         on newest.device_sn = daily.device_sn
@@ -78,7 +77,7 @@ names as (
 facts as (
     select
         names.device_sn,
-        told.device_name,
+        coalesce(told.device_name, days.device_name) as device_name,
         told.outcome,
         told.error,
         told.synced_at,
@@ -90,7 +89,7 @@ facts as (
         coalesce(gaps.gaps, 0) as gaps,
         gaps.longest_gap_hours,
         case
-            when seen.furthest_utc > {{ tomorrow }} then {{ seconds_between(now_utc(), 'seen.furthest_utc') }} / 3600.0
+            when seen.furthest_utc > {{ tomorrow() }} then {{ seconds_between(now_utc(), 'seen.furthest_utc') }} / 3600.0
         end as hours_ahead,
         battery.battery_percent,
         battery.battery_volts,

@@ -4,11 +4,14 @@ with stretches as (
     select
         device_sn,
         local_date,
-        last_reading_utc,
+        -- The days of a device that is moved to another time zone may overlap.
+        max(last_reading_utc) over (
+            partition by device_sn order by first_reading_utc rows between unbounded preceding and current row
+        ) as last_reading_utc,
         lead(first_reading_utc) over (partition by device_sn order by first_reading_utc) as next_reading_utc
     from {{ ref('int_zentra__stretches') }}
     -- A clock that is ahead makes no gap.
-    where first_reading_utc <= {{ dbt.dateadd('day', 1, now_utc()) }}
+    where first_reading_utc <= {{ tomorrow() }}
 ),
 
 between_two as (

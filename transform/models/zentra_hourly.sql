@@ -6,18 +6,5 @@
     post_hook=gather_statistics(),
 ) }}
 
-{%- set local_hour = "date_trunc('hour', local_time)" -%}
-{%- set period -%}
-{{ dbt.dateadd('second', '-utc_offset', local_hour) }} as hour_utc,
-        {{ local_hour }} as local_hour,
-{%- endset %}
-
-{{ aggregated(period, ['hour_utc', 'local_hour']) }}
-{{ came('grouped.readings + grouped.flagged', '3600', 'days.interval_seconds') }}
-    grouped.first_reading_utc,
-    grouped.last_reading_utc,
-    grouped.staged_at
-from grouped
-inner join {{ ref('int_zentra__days') }} as days
-    on days.device_sn = grouped.device_sn
-    and days.local_date = grouped.local_date
+{%- set hour = "date_trunc('hour', local_time)" -%}
+{{ values_of({'hour_utc': dbt.dateadd('second', '-utc_offset', hour), 'local_hour': hour}, '3600') }}

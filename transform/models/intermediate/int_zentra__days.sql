@@ -4,6 +4,7 @@ with days as (
     select
         device_sn,
         local_date,
+        max(device_name) as device_name,
         min(first_reading_utc) as first_reading_utc,
         max(last_reading_utc) as last_reading_utc,
         sum(moments) as moments,
@@ -13,22 +14,24 @@ with days as (
     group by device_sn, local_date
 ),
 
-numbered as (
+inherited as (
     select
         *,
-        count(usual_step) over (
+        -- A day that does not show its interval has that of the last day before it that does.
+        max(case when usual_step is not null then local_date end) over (
             partition by device_sn order by local_date rows between unbounded preceding and current row
-        ) as known
+        ) as interval_date
     from days
 )
 
 select
     device_sn,
     local_date,
+    device_name,
     first_reading_utc,
     last_reading_utc,
     moments,
     day_seconds,
-    -- A day that does not show it has that of the day before.
-    max(usual_step) over (partition by device_sn, known) as interval_seconds
-from numbered
+    interval_date,
+    max(usual_step) over (partition by device_sn, interval_date) as interval_seconds
+from inherited

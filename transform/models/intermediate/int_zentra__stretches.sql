@@ -11,6 +11,7 @@ with moments as (
         device_sn,
         local_date,
         timestamp_utc,
+        max(device_name) as device_name,
         max(utc_offset) as utc_offset,
         max(staged_at) as staged_at
     from {{ readings_of_changed_days() }} as readings
@@ -51,6 +52,7 @@ numbered as (
 select
     numbered.device_sn,
     numbered.local_date,
+    max(numbered.device_name) as device_name,
     min(numbered.timestamp_utc) as first_reading_utc,
     max(numbered.timestamp_utc) as last_reading_utc,
     count(*) as moments,

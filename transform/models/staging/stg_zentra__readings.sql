@@ -46,7 +46,7 @@ with v4 as (
 v4_ends as (
     select device_sn, max(timestamp_utc) as timestamp_utc
     from v4
-    where timestamp_utc <= {{ dbt.dateadd('day', 1, now_utc()) }}
+    where timestamp_utc <= {{ tomorrow() }}
     group by device_sn
 ),
 
@@ -125,7 +125,9 @@ left join {{ this }} as known
     and coalesce(known.mrid, -1) = coalesce(readings.mrid, -1)
 where
     known.device_sn is null
-    {%- for column in ['value', 'units', 'error_flag', 'error_code', 'utc_offset', 'sensor_sn', 'depth'] %}
+    {%- for column in [
+        'value', 'units', 'error_flag', 'error_code', 'error_description', 'utc_offset', 'sensor_sn', 'depth', 'device_name'
+    ] %}
     or known.{{ column }} is distinct from readings.{{ column }}
     {%- endfor %}
 {%- endif %}
