@@ -125,13 +125,13 @@ def own_postgres(target_postgres: Path, tmp_path: Path) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A copy of the repository in which Meltano has installed the tap and two targets, for all processes of a run."""
+    """A copy of the repository in which Meltano has installed tap, targets and dbt, for all processes of a run."""
     shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
     folder, finished = shared / "installed", shared / "installed.finished"
     with FileLock(shared / "installed.lock"):
         if not finished.exists():
             project = MeltanoProject(copy_repository(folder), {})
-            outcome = project.meltano("install", "tap-zentra", "target-postgres", "target-jsonl")
+            outcome = project.meltano("install", "tap-zentra", "target-postgres", "target-jsonl", "dbt-postgres")
             assert outcome.exit_code == 0, outcome.log
             finished.touch()
     return folder

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tap_zentra.emulator import Emulator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PARTS = ("tap_zentra", "LICENSE", "README.md", "meltano.yml", "plugins", "pyproject.toml")
+PARTS = ("tap_zentra", "transform", "LICENSE", "README.md", "meltano.yml", "plugins", "pyproject.toml")
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -95,7 +95,7 @@ class MeltanoProject:
         path.write_text(yaml.safe_dump(project, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     def _environment(self) -> dict[str, str]:
-        foreign = ("MELTANO_", "TAP_", "TARGET_", "PG", "GITHUB_", "VIRTUAL_ENV")
+        foreign = ("DBT_", "MELTANO_", "TAP_", "TARGET_", "PG", "GITHUB_", "VIRTUAL_ENV")
         own = {
             "PATH": os.pathsep.join((str(PROGRAMS), os.environ["PATH"])),
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -111,17 +111,19 @@ def copy_repository(folder: Path, *more: str) -> Path:
     for name in (*PARTS, *more):
         source = REPOSITORY / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            # The last two are dbt's.
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "logs", "target"))
         else:
             shutil.copy(source, folder)
     return folder
 
 
-def borrow_plugins(lender: Path, folder: Path) -> Path:
-    """Make a project that shares another one's installed plugins, and nothing that Meltano remembers."""
+def borrow_plugins(lender: Path, folder: Path, *more: str) -> Path:
+    """Make a project with another one's installed plugins, maybe more folders, and nothing that Meltano remembers."""
     (folder / ".meltano").mkdir(parents=True)
     shutil.copy(lender / "meltano.yml", folder)
-    shutil.copytree(lender / "plugins", folder / "plugins")
-    for kind in ("extractors", "loaders"):
+    for name in ("plugins", *more):
+        shutil.copytree(lender / name, folder / name)
+    for kind in ("extractors", "loaders", "utilities"):
         (folder / ".meltano" / kind).symlink_to(lender / ".meltano" / kind)
     return folder

@@ -1,4 +1,4 @@
-"""Syncs that nobody watches: the steps of sync.yml on machines that are thrown away, and a schedule run twice."""
+"""Syncs that nobody watches: the steps of sync.yml on machines that are thrown away, and a job run twice."""
 
 from __future__ import annotations
 
@@ -57,8 +57,9 @@ class Job:
         """
         outcomes: dict[str, Outcome] = {}
         summary = project.folder / "summary.md"
-        for step in _steps((INSTALL,) * install + ("Sync", "Summary")):
-            if all(outcome.exit_code == 0 for outcome in outcomes.values()) or step.get("if") == "always()":
+        for step in _steps((INSTALL,) * install + ("Sync", "Page", "Summary")):
+            succeeded = all(outcome.exit_code == 0 for outcome in outcomes.values())
+            if _is_met(step.get("if", "success()"), project.folder, succeeded=succeeded):
                 variables = {name: self._filled(text) for name, text in step.get("env", {}).items()}
                 variables = {**self.variables, **variables, "GITHUB_STEP_SUMMARY": str(summary)}
                 outcomes[step["name"]] = project.bash(step["run"], **variables)
@@ -81,6 +82,15 @@ def _steps(names: tuple[str, ...]) -> list[dict[str, Any]]:
     workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "sync.yml").read_text(encoding="utf-8"))
     steps = {step.get("name"): step for step in workflow["jobs"]["sync"]["steps"]}
     return [steps[name] for name in names]
+
+
+def _is_met(condition: str, folder: Path, *, succeeded: bool) -> bool:
+    """Whether a step is run, given whether all before it have succeeded."""
+    if condition in {"success()", "always()"}:
+        return succeeded or condition == "always()"
+    pattern = re.fullmatch(r"hashFiles\('(.*)'\) != ''", condition)
+    assert pattern is not None, f"unknown condition: {condition}"
+    return succeeded and any(folder.glob(pattern[1]))
 
 
 @pytest.fixture
@@ -117,30 +127,39 @@ def test_a_runner_that_forgets_everything_reads_only_what_is_new(
 ) -> None:
     """With a state backend, each run in a fresh clone goes on where the last one, thrown away, has ended.
 
-    In the second run a device fails: the job fails too, the others are loaded, and the summary names it.
+    It builds the tables and the page. In the second run a device fails: the job fails too, the others are loaded, the
+    summary names it, and neither is built.
     """
     state = f"file://{tmp_path}/state"
-    first = copy_repository(tmp_path / "first")
+    first = copy_repository(tmp_path / "first", "notebook")
     variables = {**_variables(emulator, postgres), "TAP_ZENTRA_ENV_MODELS": json.dumps([STATION])}
     job = Job({**secrets, "MELTANO_STATE_BACKEND_URI": state}, variables)
     sync, summary = job.run(MeltanoProject(first, {}), install=True)
     assert sync.exit_code == 0, sync.log
     assert "### readings: 2 current, 0 failed" in summary
+    assert re.search(r"^### Tables: Done\. PASS=\d+ WARN=\d+ ERROR=0 ", summary, re.MULTILINE)
+    built = postgres.of("zentra_devices").query("select device_sn, moments from {}")
+    assert {row["device_sn"]: row["moments"] for row in built} == {"z6-00001": 20, "z6-00002": 5}
     assert re.search(r"^\| z6-00001 \| current \(silent\) \| \d+ \| \d+\.\d h ago \| 1 \|$", summary, re.MULTILINE)
     assert "### env_model_data: 1 current, 0 failed" in summary
     assert re.search(r"^\| z6-00001 ETo, port 1 \| current \| 2 \|", summary, re.MULTILINE)
+    page = (first / "fleet.html").read_text(encoding="utf-8")
+    assert {name for name in emulator.device_sns if name not in page} == set()
+    assert secrets["TARGET_POSTGRES_PASSWORD"] not in page
     shutil.rmtree(first)
 
     before = _sent(emulator)
     emulator.grow(3, "z6-00002")
     emulator.let_window_pass()
-    second = MeltanoProject(copy_repository(tmp_path / "second"), {})
+    second = MeltanoProject(copy_repository(tmp_path / "second", "notebook"), {})
     job = Job({**secrets, "MELTANO_STATE_BACKEND_URI": state}, _variables(emulator, postgres, "z6-99999"))
     sync, summary = job.run(second, install=True)
 
     assert sync.exit_code != 0, sync.log
     assert "| z6-99999 | failed | 0 | not known | 1 |" in summary
     assert "z6-99999 failed" in summary.partition("### Failures")[2]
+    assert "### Tables" not in summary
+    assert not (second.folder / "fleet.html").exists()
     assert _sent(emulator) - before == 3
     assert postgres.rows() == stored(emulator)
     outcomes = {row["device_sn"]: row["outcome"] for row in postgres.of("devices").rows().values()}
@@ -198,7 +217,7 @@ def test_a_sync_without_a_memory_is_refused(
     assert emulator.calls == []
 
 
-def test_a_schedule_that_runs_twice_within_a_minute_waits_and_succeeds(
+def test_a_job_that_runs_twice_within_a_minute_waits_and_succeeds(
     project: MeltanoProject, emulator: Emulator, postgres: Postgres
 ) -> None:
     """The second of two runs meets the service's lock-out, waits for its end, and reads what is new.
@@ -206,14 +225,14 @@ def test_a_schedule_that_runs_twice_within_a_minute_waits_and_succeeds(
     The lock-outs are ordered from the emulator, so that they end before the second run gives up.
     """
     schema = {"TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": postgres.schema, "TAP_ZENTRA_MRID_LOOKBACK": "0"}
-    first = project.sync(emulator, "schedule", "run", "hourly-readings", **schema)
+    first = project.sync(emulator, "run", "zentra-to-postgres", **schema)
     assert first.exit_code == 0, first.log
 
     calls = len(emulator.calls)
     emulator.grow(3, "z6-00002")
     emulator.fail(Fault("lockout", "z6-00001", times=1))
     emulator.fail(Fault("lockout", "z6-00002", times=1))
-    second = project.sync(emulator, "schedule", "run", "hourly-readings", **schema)
+    second = project.sync(emulator, "run", "zentra-to-postgres", **schema)
 
     assert second.exit_code == 0, second.log
     assert Counter(call.status for call in emulator.calls[calls:]) == {200: 2, 429: 2}
