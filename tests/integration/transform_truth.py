@@ -336,7 +336,9 @@ def _column(row: Row) -> str:
 
 def _staged(api: str, row: Row) -> Row:
     moment = utc(row["timestamp_utc"])
-    offset = (row.get("tz_offset") or 0) if api == "v4" else _offset(row.get("local_datetime"))
+    offset = row.get("tz_offset")
+    if offset is None:
+        offset = _offset(row.get("local_datetime"))
     local = moment + timedelta(seconds=offset)
     kept = ("device_sn", "port_number", "measurement", "sub_sensor_index", "value", "units", "error_flag")
     maybe = ("device_name", "sensor_name", "sensor_sn", "depth", "error_code", "error_description", "mrid")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,13 +21,12 @@ from tap_zentra.v4.env_model import ENV_MODEL_DATA_KEY
 from tap_zentra.v4.readings import READINGS_KEY
 from tap_zentra.v5.readings import READINGS_V5_KEY
 from tests.integration.projects import REPOSITORY
-from tests.integration.transform_truth import KEYS, Row, Truth, utc
+from tests.integration.transform_truth import KEYS, Row, Truth
 from tests.support import PATIENCE, by_key
 from tools.environment import environment_without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tap_zentra.emulator import Emulator
     from tests.support import Rows
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 TRANSFORM = REPOSITORY / "transform"
 DBT = ("dbt-core<1.12", "dbt-postgres<1.12", "dbt-duckdb<1.12")
+DBT_SNOWFLAKE = ("dbt-core<1.12", "dbt-snowflake<1.12", "fakesnow==0.12.1")
 
 INTERVAL = 3 * 3600
 END = datetime(2025, 12, 1, tzinfo=UTC)
@@ -218,7 +220,7 @@ class Found:
 
     Attributes:
         models: The rows of each model that is there.
-        columns: The columns of each.
+        columns: The columns of each, and of what else is there.
         devices: Those of the table `devices`, if there is one.
         now: The moment, as the database has it.
     """
@@ -239,10 +241,33 @@ def duckdb_dbt(environments: Environments, files: Path, folder: Path) -> Dbt:
     """Return dbt for files of target-jsonl, with its database in a folder."""
     variables = {
         "ZENTRA_FILES": str(files),
-        "ZENTRA_DUCKDB": str(folder / "zentra.duckdb"),
+        "ZENTRA_DUCKDB": str(folder / duckdb_file()),
         "DBT_TARGET": "duckdb",
     }
     return Dbt(environments.programs(*DBT) / "dbt", folder, variables)
+
+
+def duckdb_file() -> str:
+    """Return the name of the database file that profiles.yml has unless told."""
+    found = re.search(r"'output/(.*?\.duckdb)'", (TRANSFORM / "profiles.yml").read_text(encoding="utf-8"))
+    assert found is not None
+    return found[1]
+
+
+def snowflake_dbt(environments: Environments, databases: Path, folder: Path) -> Dbt:
+    """Return dbt with fakesnow in the place of Snowflake, whose databases are in a folder."""
+    programs = environments.programs(*DBT_SNOWFLAKE)
+    own = ("ACCOUNT", "USER", "PASSWORD", "WAREHOUSE")
+    variables = {
+        **{f"DBT_SNOWFLAKE_{name}": "made-up" for name in own},
+        "DBT_SNOWFLAKE_DATABASE": "METER",
+        "DBT_SNOWFLAKE_SCHEMA": "ZENTRA",
+        "DBT_TARGET": "snowflake",
+        "ZENTRA_DUCKDB": str(databases),
+        # fakesnow's own use of DuckDB, many times over.
+        "PYTHONWARNINGS": "ignore",
+    }
+    return Dbt(programs / "dbt", folder, variables, (programs / "fakesnow", "-d", databases))
 
 
 def read_postgres(warehouse: Warehouse, schema: str) -> Found:
@@ -263,36 +288,26 @@ def read_postgres(warehouse: Warehouse, schema: str) -> Found:
             return [_plain(row) for row in connection.execute(query).fetchall()]
 
         models = {name: rows(name) for name in KEYS if name in names}
-        columns = {name: names[name] for name in models}
-        return Found(models, columns, rows("devices"), moment["now"])
+        return Found(models, names, rows("devices"), moment["now"])
 
 
-DUCKDB_READER = """
-import duckdb, json, sys
-connection = duckdb.connect(sys.argv[1], read_only=True)
-connection.execute("begin")
-def rows(query):
-    cursor = connection.execute(query)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row)) for row in cursor.fetchall()]
-found = {name: rows(f"from {name}") for name in sys.argv[2:]}
-now = rows("select cast(now() at time zone 'utc' as timestamp) as now")[0]["now"]
-def tagged(value):
-    return {type(value).__name__: str(value)}
-print(json.dumps([found, tagged(now)], default=tagged))
-"""
-UNTAGGED = {
+READER = Path(__file__).with_name("transform_reader.py")
+UNTAGGED: Mapping[str, Callable[[str], object]] = {
     "datetime": datetime.fromisoformat,
-    "date": lambda text: datetime.fromisoformat(text).date(),
+    "date": date.fromisoformat,
     "Decimal": float,
 }
 
 
-def read_duckdb(dbt: Dbt, devices: Iterable[Row]) -> Found:
-    """Read all models of a DuckDB at one moment; the rows of `devices` are those that were sent."""
-    database = dbt.variables["ZENTRA_DUCKDB"]
+def read_files(dbt: Dbt, devices: Iterable[Row]) -> Found:
+    """Read all models of a DuckDB, or of fakesnow's database, at one moment.
+
+    Args:
+        dbt: What has built them.
+        devices: The rows of `devices` that were sent, the newest of each device.
+    """
     done = subprocess.run(
-        (dbt.program.with_name("python"), "-c", DUCKDB_READER, database, *KEYS),
+        (dbt.program.with_name("python"), READER, dbt.variables["ZENTRA_DUCKDB"], *KEYS),
         capture_output=True,
         text=True,
         check=False,
@@ -300,12 +315,12 @@ def read_duckdb(dbt: Dbt, devices: Iterable[Row]) -> Found:
     assert done.returncode == 0, done.stderr
 
     def untagged(told: dict[str, Any]) -> Any:
-        [(kind, text), *more] = told.items() if len(told) == 1 else [("", "")]
+        [(kind, text), *more] = told.items() if told else [("", "")]
         return UNTAGGED[kind](text) if kind in UNTAGGED and not more else told
 
     models, now = json.loads(done.stdout, object_hook=untagged)
     columns = {name: list(rows[0]) for name, rows in models.items() if rows}
-    return Found(models, columns, [row | {"synced_at": utc(row["synced_at"])} for row in devices], now)
+    return Found(models, columns, list(devices), now)
 
 
 def _plain(row: Row) -> Row:

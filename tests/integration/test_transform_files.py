@@ -1,0 +1,225 @@
+"""The models in DuckDB, over files of target-jsonl, and in fakesnow, which stands for Snowflake; both loaded twice.
+
+Both hold the same: a fleet that was read twice whole, so that files have its rows twice, some of them corrected, and
+then by v5.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.documents import column_types
+from tests.integration.transform_truth import KEYS, Row, Truth, require_equal, utc
+from tests.integration.transforms import (
+    AHEAD,
+    ALIVE,
+    DBT_SNOWFLAKE,
+    MOVED_AT_NIGHT,
+    OFTEN,
+    REFUSED,
+    SET_BACK,
+    STATIONS,
+    Built,
+    Dbt,
+    Found,
+    Held,
+    duckdb_dbt,
+    old_devices,
+    read_files,
+    snowflake_dbt,
+    young_devices,
+)
+from tests.support import Tap, emulators
+from tools.loaders.check import STREAMS, Messages
+from tools.loaders.project import loader
+
+if TYPE_CHECKING:
+    from tools.loaders.environments import Environments
+
+pytestmark = pytest.mark.warehouse
+
+CHANGED, MOVED = "z6-00003", "z6-00004"
+FEW = (CHANGED, MOVED, REFUSED, OFTEN, SET_BACK, MOVED_AT_NIGHT, ALIVE, AHEAD)
+STEPS = ("v4", "v5 as well")
+MAKE_TABLES = Path(__file__).with_name("transform_tables.py")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the tap has written.
+
+    Attributes:
+        runs: Its messages: of v4, of v4 again some records later, and of v5.
+        held: What tables should hold after the second and after the third.
+    """
+
+    runs: tuple[Messages, ...]
+    held: tuple[Held, Held]
+
+    def devices(self, runs: int) -> list[Row]:
+        """Return what a table `devices` that replaces rows has after so many runs."""
+        rows: dict[str, Row] = {}
+        for run in self.runs[:runs]:
+            for row in run.records("devices"):
+                moments = {name: utc(row[name]) for name in ("synced_at", "subscription_expires_at") if row.get(name)}
+                rows[row["device_sn"]] = rows.get(row["device_sn"], {}) | row | moments
+        return list(rows.values())
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a run of dbt has made, and what it should have."""
+
+    built: Built
+    compiled: dict[str, str] = field(repr=False)
+    found: Found = field(repr=False)
+    truth: Truth = field(repr=False)
+
+
+@pytest.fixture(scope="module")
+def sent(tmp_path_factory: pytest.TempPathFactory) -> Sent:
+    """Three runs of the tap."""
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    devices = [device for device in (*old_devices(), *young_devices(now)) if device.device_sn in FEW]
+    stations = [station for station in STATIONS if station["device_sn"] in FEW]
+    tap = Tap(tmp_path_factory.mktemp("runs"))
+    with emulators() as start:
+        emulator = start(*devices, late_values="null")
+        first = tap.sync(emulator, env_models=json.dumps(stations))
+        for device_sn in (OFTEN, CHANGED):
+            emulator.grow(3, device_sn)
+        again = tap.sync(emulator, env_models=json.dumps(stations))
+        old, both = Held(), Held()
+        for held in (old, both):
+            held.load_v4(emulator, stations=stations)
+        emulator.grow(3, MOVED)
+        moved = tap.sync(emulator, api_version="v5", start_date="2025-10-01")
+        both.load_v5(emulator)
+    assert [run.exit_code for run in (first, again, moved)] == [1, 1, 1], moved.stderr
+    return Sent(
+        (Messages("v4", first.stdout), Messages("v4", again.stdout), Messages("v5", moved.stdout)), (old, both)
+    )
+
+
+def build(dbt: Dbt, sent: Sent, step: int) -> Step:
+    """Build what is new at a step; return what is there then."""
+    built = dbt.build("--threads", "1") if dbt.before else dbt.build()
+    found = read_files(dbt, sent.devices(step + 2))
+    return Step(built, dict(dbt.compiled), found, sent.held[step].truth(found))
+
+
+@pytest.fixture(scope="module")
+def duckdb(sent: Sent, environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Step]:
+    """DuckDB's models after both runs of v4, and after that of v5."""
+    folder = tmp_path_factory.mktemp("duckdb")
+    files = folder / "files"
+    files.mkdir()
+    target = environments.programs(loader("target-jsonl")["pip_url"]) / "target-jsonl"
+
+    def load(messages: Messages, *, in_new_files: bool) -> None:
+        config = {"destination_path": str(files), "do_timestamp_file": in_new_files}
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        command = (target, "--config", folder / "config.json")
+        subprocess.run(command, input=messages.text, text=True, check=True, capture_output=True)
+
+    dbt = duckdb_dbt(environments, files, folder)
+    load(sent.runs[0], in_new_files=False)
+    load(sent.runs[1], in_new_files=False)
+    steps = {STEPS[0]: build(dbt, sent, 0)}
+    load(sent.runs[2], in_new_files=True)
+    return steps | {STEPS[1]: build(dbt, sent, 1)}
+
+
+@pytest.fixture(scope="module")
+def snowflake(sent: Sent, environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Step]:
+    """Snowflake's models likewise, as far as fakesnow is like Snowflake."""
+    folder = tmp_path_factory.mktemp("snowflake")
+    databases = folder / "databases"
+    databases.mkdir()
+    python = environments.programs(*DBT_SNOWFLAKE) / "python"
+
+    def load(held: Held, devices: list[Row], apis: str) -> None:
+        rows = {"readings": held.v4.values(), "env_model_data": held.days.values(), "readings_v5": held.v5.values()}
+        tables: dict[str, Any] = {}
+        for name in dict.fromkeys((*STREAMS[apis], "devices")):
+            if name != "sensors":
+                types = {
+                    column: kind
+                    for api in ("v4", "v5")
+                    for column, kind in column_types("Snowflake", name, api).items()
+                    if column != "extra"
+                }
+                told = devices if name == "devices" else rows[name]
+                lines = [json.dumps({column: _told(row.get(column)) for column in types}) for row in told]
+                (folder / name).write_text("\n".join(lines), encoding="utf-8")
+                tables[name] = {"types": types, "file": str(folder / name) if lines else None}
+        (folder / "tables.json").write_text(json.dumps(tables), encoding="utf-8")
+        subprocess.run((python, MAKE_TABLES, databases, folder / "tables.json"), check=True, capture_output=True)
+
+    dbt = snowflake_dbt(environments, databases, folder)
+    load(sent.held[0], sent.devices(2), "v4")
+    steps = {STEPS[0]: build(dbt, sent, 0)}
+    load(sent.held[1], sent.devices(3), "v5")
+    return steps | {STEPS[1]: build(dbt, sent, 1)}
+
+
+def _told(value: object) -> object:
+    """Return a value as a table without zones gets it."""
+    text = value.isoformat() if isinstance(value, datetime) else value
+    return utc(text).isoformat() if isinstance(text, str) and re.match(r"\d{4}-\d\d-\d\dT", text) else text
+
+
+@pytest.fixture(params=[(warehouse, step) for warehouse in ("duckdb", "snowflake") for step in STEPS], ids=" ".join)
+def step(request: pytest.FixtureRequest) -> Step:
+    """A step in one of the two."""
+    warehouse, name = request.param
+    steps: dict[str, Step] = request.getfixturevalue(warehouse)
+    return steps[name]
+
+
+def test_dbt_builds_all_models_and_all_their_tests_pass(step: Step) -> None:
+    """Nothing fails or is left out, and the only warning is of devices that need attention."""
+    assert step.built.named("fail", "error", "skipped") == [], step.built.log
+    assert step.built.named("warn") == ["devices_that_need_attention"]
+    assert step.built.exit_code == 0, step.built.log
+
+
+@pytest.mark.parametrize("model", KEYS)
+def test_a_model_holds_what_the_readings_give_without_sql(model: str, step: Step) -> None:
+    """All rows and all columns, and nothing else: the same as in PostgreSQL."""
+    require_equal(model, step.found.models.get(model, []), step.truth.of(model))
+
+
+PARSE = """
+import json, sqlglot, sys
+from sqlglot import exp
+unknown = {}
+for name, sql in json.load(sys.stdin).items():
+    [tree] = sqlglot.parse(sql, read="snowflake")
+    unknown[name] = sorted({one.name.lower() for one in tree.find_all(exp.Anonymous)}) + sorted(
+        {one.sql() for one in tree.find_all(exp.Is) if isinstance(one.expression, exp.Boolean)}
+    )
+print(json.dumps(unknown))
+"""
+
+
+def test_snowflake_has_all_words_that_its_models_use(snowflake: dict[str, Step], environments: Environments) -> None:
+    """What fakesnow would hand on to DuckDB unread: functions that sqlglot doesn't know, and `is true`, are not used."""
+    python = environments.programs(*DBT_SNOWFLAKE) / "python"
+    compiled = snowflake[STEPS[1]].compiled
+    done = subprocess.run(
+        (python, "-c", PARSE), input=json.dumps(compiled), capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(KEYS) <= set(found)
+    assert {name: words for name, words in found.items() if words} == {}
