@@ -52,10 +52,17 @@ def test_only_what_was_written_of_the_readings_is_counted(pipeline: Pipeline) ->
 
 def test_the_users_own_settings_stay_out(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever points to the real service or a real database does not reach the demo's pipeline."""
-    for name in ("TAP_ZENTRA_START_DATE", "TARGET_POSTGRES_SQLALCHEMY_URL", "MELTANO_STATE_BACKEND_URI"):
+    names = (
+        "TAP_ZENTRA_START_DATE",
+        "TARGET_POSTGRES_SQLALCHEMY_URL",
+        "MELTANO_STATE_BACKEND_URI",
+        "DBT_POSTGRES_SCHEMA",
+    )
+    for name in names:
         monkeypatch.setenv(name, "the user's own")
 
     pipeline.run("readings", from_start=True)
+    pipeline.build()
 
     variables = pipeline.log.read_text().splitlines()
     assert not [line for line in variables if line.endswith("the user's own")]
@@ -66,7 +73,7 @@ def test_the_users_own_settings_stay_out(pipeline: Pipeline, monkeypatch: pytest
 def test_a_failure_tells_command_code_and_last_words(pipeline: Pipeline) -> None:
     """When Meltano fails, the error says where, and where to read on."""
     with pytest.raises(DemoError, match="failed with exit code 3") as caught:
-        pipeline.install()
+        pipeline.install("tap-zentra", "target-postgres")
 
     assert "`meltano install tap-zentra target-postgres`" in str(caught.value)
     assert str(pipeline.log) in str(caught.value)
@@ -77,7 +84,7 @@ def test_a_missing_meltano_is_a_clear_error(pipeline: Pipeline) -> None:
     (pipeline.project / "meltano").unlink()
 
     with pytest.raises(DemoError, match="Is Meltano installed here"):
-        pipeline.install()
+        pipeline.install("tap-zentra")
 
 
 def test_errors_are_the_last_words_when_there_are_any() -> None:
@@ -85,6 +92,21 @@ def test_errors_are_the_last_words_when_there_are_any() -> None:
     log = "1 [info     ] begins\n2 [error    ] no such device  \n3 [info     ] Need help?\n"
 
     assert last_words(log) == "2 [error    ] no such device"
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        pytest.param("Encountered an error:", id="before it has begun"),
+        pytest.param("Completed with 2 errors, 0 partial successes, and 0 warnings:", id="in a model"),
+    ],
+)
+def test_what_dbt_says_of_its_errors_comes_before_what_meltano_says(begin: str) -> None:
+    """Meltano takes dbt's lines for information, and has one of its own that tells nothing."""
+    dbt = [f"1 [info     ] dbt-postgres {line}" for line in (begin, "Database Error", "no such column", "Done.")]
+    log = ["0 [info     ] dbt-postgres 1 of 9 OK", *dbt, "2 [error    ] meltano  Block run completed"]
+
+    assert last_words("\n".join(log)).splitlines()[:4] == dbt
 
 
 def test_the_end_is_the_last_words_when_there_are_no_errors() -> None:
