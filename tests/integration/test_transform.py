@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-import yaml
 from psycopg import sql
 
 from tap_zentra.emulator import Device, Emulator
 from tests.integration.support import Postgres
-from tests.integration.transform_truth import KEYS, Row, Truth, require_equal
+from tests.integration.transform_truth import KEYS, Row, Truth, column, require_equal
 from tests.integration.transforms import (
-    ALIVE,
     END,
     LATE_COMER,
     OFTEN,
@@ -29,7 +27,6 @@ from tests.integration.transforms import (
     SET_BACK,
     STATIONS,
     STATUSES,
-    TRANSFORM,
     WIPED,
     Built,
     Found,
@@ -40,9 +37,10 @@ from tests.integration.transforms import (
     young_devices,
 )
 from tests.support import emulators
+from tools.models import described_models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tools.loaders.environments import Environments
@@ -74,8 +72,14 @@ class Step:
 
 def by_hand(mrid: int, moment: datetime, measurement: str, value: float | None, **other: Any) -> Row:
     """Return a row of `readings`, of which nothing is told that need not be."""
-    told = ("error_description", "local_datetime", "tz_offset", "device_name", "sensor_name", "sensor_sn", "depth")
-    key = {"device_sn": BY_HAND, "mrid": mrid, "timestamp_utc": moment.isoformat(), "port_number": -1}
+    told = ("error_description", "local_datetime", "tz_offset", "sensor_name", "sensor_sn", "depth")
+    key = {
+        "device_sn": BY_HAND,
+        "mrid": mrid,
+        "timestamp_utc": moment.isoformat(),
+        "port_number": -1,
+        "device_name": "Me",
+    }
     measured = {"measurement": measurement, "sub_sensor_index": 0, "value": value, "units": None, "error_flag": False}
     return key | measured | dict.fromkeys(told) | other
 
@@ -92,11 +96,11 @@ def first_by_hand() -> list[Row]:
         "Gust Speed": (1, 7, 3, 2, 1, 0, 4, 4, 4, 4, 4, 9),
         "Matric Potential (kPa)": (-10.5, -11, -11.5, None, -9, -8, -8, -8, -8, -8, -8, -8),
     }
-    for measurement, column in values.items():
-        for place, value in enumerate(column):
+    for measurement, told in values.items():
+        for place, value in enumerate(told):
             flags = {"error_flag": (None, False, True)[place % 3] if measurement == "Gust Speed" else False}
             rows.append(by_hand(1 + place, minutes[place], measurement, value, **flags))
-    rain = {"port_number": 1, "units": "in", "sensor_name": "ECRN-100", "device_name": "By hand"}
+    rain = {"port_number": 1, "units": "in", "sensor_name": "ECRN-100"}
     rows += [by_hand(1 + place, minutes[place], "Precipitation", 0.01, **rain) for place in range(6)]
     # A day that shows its interval, one that does not, and one of a single moment.
     hours = [datetime(2025, 3, 2, tzinfo=UTC) + timedelta(hours=hour) for hour in (*range(24), 36, 37, 60)]
@@ -237,3 +241,53 @@ def test_a_run_of_what_is_new_makes_what_a_full_one_makes(model: str, history: d
     require_equal(model, without_ages(grown), without_ages(fresh))
     # Those that came later stand behind the others.
     assert sorted(grown.columns[model]) == sorted(fresh.columns[model])
+
+
+def test_a_row_keeps_the_run_that_brought_or_changed_it(history: dict[str, Step]) -> None:
+    """Rows that are new or differ have the second run's `staged_at`, all others the first one's; days the newest."""
+    before, after = (history[name].found.models["stg_zentra__readings"] for name in STEPS[:2])
+    known = {_identity(row): row for row in before}
+    [first] = {row["staged_at"] for row in before}
+    same = [row for row in after if known.get(_identity(row)) == row | {"staged_at": first}]
+    ids = {_identity(row) for row in same}
+    [second] = {row["staged_at"] for row in after if _identity(row) not in ids}
+    newest: dict[tuple[str, date], datetime] = {}
+    for row in after:
+        day = row["device_sn"], row["local_date"]
+        newest[day] = max(row["staged_at"], newest.get(day, first))
+
+    assert 0 < len(same) < len(after)
+    assert first < second
+    assert {row["staged_at"] for row in same} == {first}
+    daily: dict[tuple[str, date], datetime] = {}
+    for row in history[STEPS[1]].found.models["zentra_daily"]:
+        day = row["device_sn"], row["local_date"]
+        daily[day] = max(row["staged_at"], daily.get(day, first))
+    assert daily == newest
+
+
+def test_the_devices_tell_how_alive_they_are(history: dict[str, Step]) -> None:
+    """Each status is there, for a device to which it applies, and the one that failed says why."""
+    rows = {row["device_sn"]: row for row in history["first load"].found.models["zentra_devices"]}
+
+    assert {device_sn: rows[device_sn]["status"] for device_sn in STATUSES} == STATUSES
+    assert [device_sn for device_sn, row in rows.items() if row["error"]] == [REFUSED]
+
+
+def test_all_columns_are_described_and_all_described_ones_are_there(history: dict[str, Step]) -> None:
+    """What the YAML files say of a model is what the database has, but for the channels of the wide one."""
+    there = history["full refresh"].found.columns
+    described = {model["name"]: {one["name"] for one in model["columns"]} for model in described_models()}
+    channels = {column(row["port_number"], row["measurement"], row["sub_sensor_index"]) for row in _staged(history)}
+    described["zentra_readings_wide"] |= channels
+
+    assert set(KEYS) < set(described)
+    assert {name: set(there[name]) for name in described} == described
+
+
+def _identity(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in KEYS["stg_zentra__readings"])
+
+
+def _staged(history: dict[str, Step]) -> list[Row]:
+    return history["full refresh"].truth.staged

@@ -104,9 +104,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Sent:
         moved = tap.sync(emulator, api_version="v5", start_date="2025-10-01")
         both.load_v5(emulator)
     assert [run.exit_code for run in (first, again, moved)] == [1, 1, 1], moved.stderr
-    return Sent(
-        (Messages("v4", first.stdout), Messages("v4", again.stdout), Messages("v5", moved.stdout)), (old, both)
-    )
+    return Sent((Messages("v4", first.stdout), Messages("v4", again.stdout), Messages("v5", moved.stdout)), (old, both))
 
 
 def build(dbt: Dbt, sent: Sent, step: int) -> Step:
@@ -146,28 +144,32 @@ def snowflake(sent: Sent, environments: Environments, tmp_path_factory: pytest.T
     databases.mkdir()
     python = environments.programs(*DBT_SNOWFLAKE) / "python"
 
-    def load(held: Held, devices: list[Row], apis: str) -> None:
-        rows = {"readings": held.v4.values(), "env_model_data": held.days.values(), "readings_v5": held.v5.values()}
+    def load(held: Held, devices: list[Row]) -> None:
+        rows = {
+            "readings": list(held.v4.values()),
+            "readings_v5": list(held.v5.values()),
+            "devices": devices,
+            "env_model_data": list(held.days.values()),
+        }
         tables: dict[str, Any] = {}
-        for name in dict.fromkeys((*STREAMS[apis], "devices")):
-            if name != "sensors":
+        for name, told in rows.items():
+            if told:
                 types = {
                     column: kind
-                    for api in ("v4", "v5")
+                    for api in STREAMS
                     for column, kind in column_types("Snowflake", name, api).items()
                     if column != "extra"
                 }
-                told = devices if name == "devices" else rows[name]
                 lines = [json.dumps({column: _told(row.get(column)) for column in types}) for row in told]
                 (folder / name).write_text("\n".join(lines), encoding="utf-8")
-                tables[name] = {"types": types, "file": str(folder / name) if lines else None}
+                tables[name] = {"types": types, "file": str(folder / name)}
         (folder / "tables.json").write_text(json.dumps(tables), encoding="utf-8")
         subprocess.run((python, MAKE_TABLES, databases, folder / "tables.json"), check=True, capture_output=True)
 
     dbt = snowflake_dbt(environments, databases, folder)
-    load(sent.held[0], sent.devices(2), "v4")
+    load(sent.held[0], sent.devices(2))
     steps = {STEPS[0]: build(dbt, sent, 0)}
-    load(sent.held[1], sent.devices(3), "v5")
+    load(sent.held[1], sent.devices(3))
     return steps | {STEPS[1]: build(dbt, sent, 1)}
 
 
@@ -212,7 +214,7 @@ print(json.dumps(unknown))
 
 
 def test_snowflake_has_all_words_that_its_models_use(snowflake: dict[str, Step], environments: Environments) -> None:
-    """What fakesnow would hand on to DuckDB unread: functions that sqlglot doesn't know, and `is true`, are not used."""
+    """Not what fakesnow hands on to DuckDB unread: functions that sqlglot doesn't know, and `is true`."""
     python = environments.programs(*DBT_SNOWFLAKE) / "python"
     compiled = snowflake[STEPS[1]].compiled
     done = subprocess.run(

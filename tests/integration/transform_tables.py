@@ -1,4 +1,4 @@
-"""Run in fakesnow's environment: makes tables in a database of fakesnow's, or adds rows to them, as JSON tells."""
+"""Run in fakesnow's environment: makes tables in a database of fakesnow's, with the rows that JSON tells and no others."""
 
 import json
 import sys
@@ -16,9 +16,9 @@ with fakesnow.patch(db_path=databases), snowflake.connector.connect(database="ME
 # Its own way to add rows takes seconds for a thousand of them.
 with duckdb.connect(databases / "METER.db") as database:
     for name, table in told.items():
-        if table["file"]:
-            kinds = dict(database.execute(f"select column_name, column_type from (describe zentra.{name})").fetchall())  # noqa: S608
-            read = ", ".join(f"{column.lower()}: '{kind}'" for column, kind in kinds.items())
-            database.execute(
-                f"insert into zentra.{name} by name select * from read_json('{table['file']}', columns = {{{read}}})"  # noqa: S608
-            )
+        database.execute(f"delete from zentra.{name}")  # noqa: S608 - our own names
+        kinds = dict(database.execute(f"select column_name, column_type from (describe zentra.{name})").fetchall())  # noqa: S608
+        read = ", ".join(f"{column.lower()}: '{kind}'" for column, kind in kinds.items())
+        database.execute(
+            f"insert into zentra.{name} by name select * from read_json('{table['file']}', columns = {{{read}}})"  # noqa: S608
+        )

@@ -34,6 +34,7 @@ KEYS: Mapping[str, Sequence[str]] = {
 SUMS = {"Precipitation", "Lightning Activity", "Leaf Wetness"}
 HIGHEST = {"Gust Speed", "Max Precip Rate"}
 
+LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001 - as the tables, without a zone
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 MM_PER_INCH = 25.4
@@ -96,9 +97,9 @@ class Truth:
         ends: dict[str, datetime] = {}
         for row in old:
             if not self._is_ahead(row["timestamp_utc"]):
-                ends[row["device_sn"]] = max(row["timestamp_utc"], ends.get(row["device_sn"], datetime.min))
+                ends[row["device_sn"]] = max(row["timestamp_utc"], ends.get(row["device_sn"], LONG_AGO))
         new = [_staged("v5", row) for row in self.v5]
-        return old + [row for row in new if row["timestamp_utc"] > ends.get(row["device_sn"], datetime.min)]
+        return old + [row for row in new if row["timestamp_utc"] > ends.get(row["device_sn"], LONG_AGO)]
 
     @cached_property
     def local_days(self) -> dict[str, dict[date, dict[datetime, int]]]:
@@ -107,7 +108,8 @@ class Truth:
         for row in self.staged:
             found[row["device_sn"]][row["local_date"]][row["timestamp_utc"]] = row["utc_offset"]
         return {
-            device_sn: {day: dict(sorted(days[day].items())) for day in sorted(days)} for device_sn, days in found.items()
+            device_sn: {day: dict(sorted(days[day].items())) for day in sorted(days)}
+            for device_sn, days in found.items()
         }
 
     @cached_property
@@ -164,22 +166,28 @@ class Truth:
     def _aggregated(self, period: Callable[[Row], Row], length: Callable[[Row], int]) -> Iterable[Row]:
         groups: defaultdict[tuple[Any, ...], list[Row]] = defaultdict(list)
         for row in self.staged:
-            key = {"device_sn": row["device_sn"], **period(row)} | {name: row[name] for name in ("local_date", *CHANNEL)}
+            key = {"device_sn": row["device_sn"], **period(row)} | {
+                name: row[name] for name in ("local_date", *CHANNEL)
+            }
             groups[tuple(key.items())].append(row)
         for named, rows in groups.items():
             interval = self.intervals[rows[0]["device_sn"], rows[0]["local_date"]]
             expected = None if interval is None else _rounded(length(rows[0]) / interval)
             moments = [row["timestamp_utc"] for row in rows]
             values = [value for value in map(_valid, rows) if value is not None]
-            yield dict(named) | _value(rows[0]["measurement"], values) | {
-                "depth": _highest(row["depth"] for row in rows),
-                "readings": len(values),
-                "flagged": len(rows) - len(values),
-                "expected": expected,
-                "share": min(1.0, len(rows) / expected) if expected else None,
-                "first_reading_utc": min(moments),
-                "last_reading_utc": max(moments),
-            }
+            yield (
+                dict(named)
+                | _value(rows[0]["measurement"], values)
+                | {
+                    "depth": _highest(row["depth"] for row in rows),
+                    "readings": len(values),
+                    "flagged": len(rows) - len(values),
+                    "expected": expected,
+                    "share": min(1.0, len(rows) / expected) if expected else None,
+                    "first_reading_utc": min(moments),
+                    "last_reading_utc": max(moments),
+                }
+            )
 
     @cached_property
     def _gaps(self) -> list[Row]:

@@ -59,9 +59,9 @@ ADELAIDE, ADELAIDE_SUMMER = 34_200, 37_800
 def old_devices() -> list[Device]:
     """Return devices whose records end long ago: the eventful fleet, and some to which other things have happened.
 
-    One records often, its summer time begins, and it is given a probe on a port that no other device uses; one's clock
-    was set back so that moments come twice, and some of its records are late; one records so seldom that most hours have
-    no reading; one was moved west in the hour after midnight; and one is there to be wiped.
+    One records often, its summer time begins, and it is given a probe on a port that no other device uses; the clock of
+    one was set back so that moments come twice, and some of its records are late; one records so seldom that most hours
+    have no reading; one was moved west in the hour after midnight; and one is there to be wiped.
     """
     often = datetime(2025, 10, 3, 14, tzinfo=UTC)
     spring = 4 * 26 + 2  # summer time begins on 2025-10-05 at 2:00 in Adelaide, which is 16:30 UTC of the day before
@@ -263,7 +263,7 @@ def snowflake_dbt(environments: Environments, databases: Path, folder: Path) -> 
         "DBT_SNOWFLAKE_DATABASE": "METER",
         "DBT_SNOWFLAKE_SCHEMA": "ZENTRA",
         "DBT_TARGET": "snowflake",
-        "ZENTRA_DUCKDB": str(databases),
+        "ZENTRA_DUCKDB": str(databases / "METER.db"),
         # fakesnow's own use of DuckDB, many times over.
         "PYTHONWARNINGS": "ignore",
     }
@@ -354,6 +354,12 @@ class Held:
     def add_day(self, row: Row) -> None:
         """Take a row of `env_model_data` that was written by hand."""
         self.days |= by_key([row], ENV_MODEL_DATA_KEY)
+
+    def leave_out(self, *, v4: Iterable[str] = (), v5: Iterable[str] = ()) -> None:
+        """Forget columns of one table or the other, which nobody has loaded."""
+        for rows, names in ((self.v4, v4), (self.v5, v5)):
+            for key, row in rows.items():
+                rows[key] = {name: value for name, value in row.items() if name not in set(names)}
 
     def truth(self, found: Found) -> Truth:
         """Return what the models should hold at the moment at which they were read."""
