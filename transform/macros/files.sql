@@ -1,24 +1,42 @@
 {#
     DuckDB reads the tap's tables from the files of target-jsonl: a view of each stream that has any.
 
-    The files are in the folder that the environment variable ZENTRA_FILES names (`output` of the project by default):
+    The files are in the folder that the environment variable ZENTRA_FILES names (`output` by default):
     `readings.jsonl`, and `readings-….jsonl` where each run has a file of its own. Files only grow, so of lines with the
     same key the last one counts.
 #}
 
 {% macro views_of_files() -%}
     {%- if target.type == 'duckdb' and execute -%}
+        {%- if target.database == target.schema -%}
+            {{ exceptions.raise_compiler_error(
+                'DuckDB cannot tell the schema ' ~ target.schema ~ ' from a database file of the same name; let ZENTRA_DUCKDB name '
+                ~ 'another file'
+            ) }}
+        {%- endif -%}
+        {%- set found = [] -%}
         {%- for name, table in file_tables().items() -%}
             {%- set view = source('zentra', name) -%}
             {%- set files = files_of(name) -%}
             {%- do adapter.create_schema(view) -%}
             {%- if files -%}
+                {%- do found.append(name) -%}
                 {%- do run_query(view_of_files(view, files, table)) -%}
                 {#- dbt has looked what there is before this hook. -#}
                 {%- do adapter.cache_added(view.incorporate(type='view')) -%}
             {%- endif -%}
         {%- endfor -%}
+        {%- if not found -%}
+            {%- do exceptions.warn(
+                'There is no file of target-jsonl in the folder ' ~ folder_of_files() ~ '. ZENTRA_FILES names another one.'
+            ) -%}
+        {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro folder_of_files() -%}
+    {{ return(env_var('ZENTRA_FILES', '') or 'output') }}
 {%- endmacro %}
 
 
@@ -26,7 +44,7 @@
 {% macro files_of(name) -%}
     {%- set files = [] -%}
     {%- for pattern in [name ~ '.jsonl', name ~ '-*.jsonl'] -%}
-        {%- set path = env_var('ZENTRA_FILES', '../output') ~ '/' ~ pattern -%}
+        {%- set path = folder_of_files() ~ '/' ~ pattern -%}
         {%- for row in run_query('select file from glob(' ~ as_text(path) ~ ') order by file') -%}
             {%- do files.append(as_text(row[0])) -%}
         {%- endfor -%}
