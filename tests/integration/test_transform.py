@@ -40,9 +40,10 @@ from tests.support import emulators
 from tools.models import described_models
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from tests.integration.support import State
     from tools.loaders.environments import Environments
     from tools.postgres.server import Warehouse
 
@@ -102,8 +103,10 @@ def first_by_hand() -> list[Row]:
             rows.append(by_hand(1 + place, minutes[place], measurement, value, **flags))
     rain = {"port_number": 1, "units": "in", "sensor_name": "ECRN-100"}
     rows += [by_hand(1 + place, minutes[place], "Precipitation", 0.01, **rain) for place in range(6)]
-    # A day that shows its interval, one that does not, and one of a single moment.
-    hours = [datetime(2025, 3, 2, tzinfo=UTC) + timedelta(hours=hour) for hour in (*range(24), 36, 37, 60)]
+    # Forty minutes to midnight, which are no gap. Then a day that shows its interval, and two that do not; between the
+    # moments of the last are three hours and a half.
+    after = (-2 / 3, *range(24), 36, 38, 60, 63.5)
+    hours = [datetime(2025, 3, 2, tzinfo=UTC) + timedelta(hours=hour) for hour in after]
     return rows + [by_hand(21 + place, hour, "Wind Speed", place) for place, hour in enumerate(hours)]
 
 
@@ -140,77 +143,117 @@ def insert(warehouse: Warehouse, schema: str, table: str, rows: Sequence[Row]) -
         cursor.executemany(text, [list(row.values()) for row in rows])
 
 
+class History:
+    """A schema, the service whose readings are loaded into it, and what the models were after each step.
+
+    Args:
+        emulator: The service.
+        postgres: Where to load.
+        environments: Where dbt is.
+    """
+
+    def __init__(self, emulator: Emulator, postgres: Postgres, environments: Environments) -> None:
+        self.steps: dict[str, Step] = {}
+        self._emulator = emulator
+        self._postgres = postgres
+        self._held = Held()
+        self._dbt = postgres_dbt(environments, postgres.warehouse, SCHEMA, postgres.folder)
+        self._state: State | None = None
+
+    def first_load(self) -> None:
+        """Load all devices but one by v4, and write what no device does."""
+        known = [device_sn for device_sn in self._emulator.device_sns if device_sn != LATE_COMER]
+        self._load(device_sns=json.dumps(known), env_models=json.dumps(STATIONS))
+        self._held.load_v4(self._emulator, known)
+        self._write(first_by_hand())
+        insert(self._postgres.warehouse, SCHEMA, "env_model_data", [day_by_hand()])
+        self._held.add_day(day_by_hand())
+        self._build(STEPS[0])
+
+    def second_load(self) -> None:
+        """Load new, late and corrected records, of a device that was wiped and of a new one too."""
+        for device_sn in ("z6-00001", "z6-00004", "z6-00007", SELDOM):
+            self._emulator.grow(6, device_sn)
+        self._emulator.grow(40, OFTEN)
+        self._emulator.deliver(SET_BACK)
+        self._emulator.wipe(WIPED, records=6)
+        self._load(env_models=json.dumps(STATIONS))
+        self._held.load_v4(self._emulator)
+        self._write(second_by_hand())
+        self._build(STEPS[1])
+
+    def move(self) -> None:
+        """Load by v5 what there is, from its beginning."""
+        for device_sn in ("z6-00001", "z6-00003", OFTEN, WIPED):
+            self._emulator.grow(10, device_sn)
+        self._load(api_version="v5")
+        self._held.load_v5(self._emulator)
+        self._build(STEPS[2])
+
+    def second_run_there(self) -> None:
+        """Load by v5 what is new."""
+        for device_sn in ("z6-00001", "z6-00003", LATE_COMER):
+            self._emulator.grow(5, device_sn)
+        self._load(api_version="v5")
+        self._held.load_v5(self._emulator)
+        self._build(STEPS[3])
+
+    def build_anew(self) -> None:
+        """Build all of it, loading nothing."""
+        self._build(STEPS[4], "--full-refresh")
+
+    def _load(self, **settings: Any) -> None:
+        load = self._postgres.load(self._emulator, state=self._state, **settings)
+        # One device is another user's.
+        assert load.exit_codes == (1, 0), load.log[-3000:]
+        self._state = load.state
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        insert(self._postgres.warehouse, SCHEMA, "readings", rows)
+        self._held.add_v4(rows)
+
+    def _build(self, step: str, *arguments: str) -> None:
+        built = self._dbt.build(*arguments)
+        found = read_postgres(self._postgres.warehouse, SCHEMA)
+        self.steps[step] = Step(built, found, self._held.truth(found))
+
+
 @pytest.fixture(scope="module")
-def history(
+def begun(
     warehouse: Warehouse, target_postgres: Path, environments: Environments, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Step]:
-    """What the models were after each step."""
-    folder = tmp_path_factory.mktemp("transform")
+) -> Iterator[History]:
+    """The steps up to the account's move."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     late_comer = Device(LATE_COMER, name="Late comer", records=12, interval=3600, start=END - timedelta(days=1))
     devices = [*old_devices(), *young_devices(now), late_comer]
+    postgres = Postgres(warehouse, SCHEMA, target_postgres, tmp_path_factory.mktemp("transform"))
     with emulators() as start:
-        emulator = start(*devices, late_values="null")
-        postgres = Postgres(warehouse, SCHEMA, target_postgres, folder)
-        return _live(emulator, postgres, environments)
+        history = History(start(*devices, late_values="null"), postgres, environments)
+        history.first_load()
+        history.second_load()
+        history.move()
+        yield history
 
 
-def _live(emulator: Emulator, postgres: Postgres, environments: Environments) -> dict[str, Step]:
-    """Load and build, step by step."""
-    warehouse, held, steps = postgres.warehouse, Held(), {}
-    dbt = postgres_dbt(environments, warehouse, SCHEMA, postgres.folder)
-    stations = json.dumps(STATIONS)
-
-    def build(step: str, *arguments: str) -> None:
-        built = dbt.build(*arguments)
-        found = read_postgres(warehouse, SCHEMA)
-        steps[step] = Step(built, found, held.truth(found))
-
-    def write(rows: Sequence[Row]) -> None:
-        insert(warehouse, SCHEMA, "readings", rows)
-        held.add_v4(rows)
-
-    known = [device_sn for device_sn in emulator.device_sns if device_sn != LATE_COMER]
-    first = postgres.load(emulator, device_sns=json.dumps(known), env_models=stations)
-    held.load_v4(emulator, known)
-    write(first_by_hand())
-    insert(warehouse, SCHEMA, "env_model_data", [day_by_hand()])
-    held.add_day(day_by_hand())
-    build("first load")
-
-    for device_sn in ("z6-00001", "z6-00004", "z6-00007", SELDOM):
-        emulator.grow(12, device_sn)
-    emulator.grow(40, OFTEN)
-    emulator.deliver(SET_BACK)
-    emulator.wipe(WIPED, records=6)
-    second = postgres.load(emulator, state=first.state, env_models=stations)
-    held.load_v4(emulator)
-    write(second_by_hand())
-    build("second load")
-
-    for device_sn in ("z6-00001", "z6-00003", OFTEN, WIPED):
-        emulator.grow(10, device_sn)
-    moved = postgres.load(emulator, state=second.state, api_version="v5")
-    held.load_v5(emulator)
-    build("moved account")
-
-    for device_sn in ("z6-00001", "z6-00003", LATE_COMER):
-        emulator.grow(5, device_sn)
-    last = postgres.load(emulator, state=moved.state, api_version="v5")
-    held.load_v5(emulator)
-    build("second run there")
-
-    build("full refresh", "--full-refresh")
-    # One device is another user's.
-    loads = (first, second, moved, last)
-    assert [load.exit_codes for load in loads] == [(1, 0)] * len(loads), "".join(load.log for load in loads)[-3000:]
-    return steps
+@pytest.fixture(scope="module")
+def history(begun: History) -> dict[str, Step]:
+    """What the models were after each of these."""
+    return begun.steps
 
 
-@pytest.fixture(params=STEPS)
-def step(request: pytest.FixtureRequest, history: dict[str, Step]) -> Step:
+@pytest.fixture(scope="module")
+def whole_history(begun: History) -> dict[str, Step]:
+    """What they were after each of all steps."""
+    begun.second_run_there()
+    begun.build_anew()
+    return begun.steps
+
+
+@pytest.fixture(params=[*STEPS[:3], *(pytest.param(name, marks=pytest.mark.long) for name in STEPS[3:])])
+def step(request: pytest.FixtureRequest) -> Step:
     """One of the steps."""
-    return history[request.param]
+    steps: dict[str, Step] = request.getfixturevalue("history" if request.param in STEPS[:3] else "whole_history")
+    return steps[request.param]
 
 
 def test_dbt_builds_all_models_and_all_their_tests_pass(step: Step) -> None:
@@ -227,10 +270,11 @@ def test_a_model_holds_what_the_readings_give_without_sql(model: str, step: Step
     require_equal(model, step.found.models.get(model, []), step.truth.of(model))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", KEYS)
-def test_a_run_of_what_is_new_makes_what_a_full_one_makes(model: str, history: dict[str, Step]) -> None:
+def test_a_run_of_what_is_new_makes_what_a_full_one_makes(model: str, whole_history: dict[str, Step]) -> None:
     """After three such runs all rows are those of `--full-refresh`, but for when they were staged and for ages."""
-    grown, fresh = (history[name].found for name in STEPS[-2:])
+    grown, fresh = (whole_history[name].found for name in STEPS[-2:])
     ages = {"hours_silent", "longest_gap_hours", "hours_ahead"} if model == "zentra_devices" else set()
     if model == "zentra_gaps":
         ages = {"hours", "missing"}
@@ -276,7 +320,7 @@ def test_the_devices_tell_how_alive_they_are(history: dict[str, Step]) -> None:
 
 def test_all_columns_are_described_and_all_described_ones_are_there(history: dict[str, Step]) -> None:
     """What the YAML files say of a model is what the database has, but for the channels of the wide one."""
-    there = history["full refresh"].found.columns
+    there = history[STEPS[2]].found.columns
     described = {model["name"]: {one["name"] for one in model["columns"]} for model in described_models()}
     channels = {column(row["port_number"], row["measurement"], row["sub_sensor_index"]) for row in _staged(history)}
     described["zentra_readings_wide"] |= channels
@@ -290,4 +334,4 @@ def _identity(row: Row) -> tuple[Any, ...]:
 
 
 def _staged(history: dict[str, Step]) -> list[Row]:
-    return history["full refresh"].truth.staged
+    return history[STEPS[2]].truth.staged

@@ -37,7 +37,7 @@ TRANSFORM = REPOSITORY / "transform"
 DBT = ("dbt-core<1.12", "dbt-postgres<1.12", "dbt-duckdb<1.12")
 DBT_SNOWFLAKE = ("dbt-core<1.12", "dbt-snowflake<1.12", "fakesnow==0.12.1")
 
-INTERVAL = 3 * 3600
+INTERVAL = 6 * 3600
 END = datetime(2025, 12, 1, tzinfo=UTC)
 """When the records end that are old whenever the tests run; local days are the same in all runs."""
 
