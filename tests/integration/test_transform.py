@@ -15,10 +15,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tap_zentra.emulator import Device, Emulator
+from tap_zentra.emulator import Device, Emulator, Fault
 from tests.integration.support import Postgres
 from tests.integration.transform_truth import KEYS, Row, Truth, column, require_equal
 from tests.integration.transforms import (
+    AHEAD,
     END,
     LATE_COMER,
     OFTEN,
@@ -111,9 +112,21 @@ def first_by_hand() -> list[Row]:
 
 
 def second_by_hand() -> list[Row]:
-    """Return late readings of the day that did not show its interval: now it does, also for the day after it."""
+    """Return late readings of the day that did not show its interval: now it does, also for the day after it.
+
+    And some of the first rows, corrected in one column each.
+    """
     begin = datetime(2025, 3, 3, 18, tzinfo=UTC)
-    return [by_hand(61 + place, begin + timedelta(minutes=5 * place), "Wind Speed", 1) for place in range(9)]
+    late = [by_hand(61 + place, begin + timedelta(minutes=5 * place), "Wind Speed", 1) for place in range(9)]
+    first = {(row["measurement"], row["port_number"], row["mrid"]): row for row in first_by_hand()}
+    return [
+        *late,
+        first["Gust Speed", -1, 2] | {"error_flag": True},
+        first["Precipitation", -1, 2] | {"units": "mm"},
+        first["Matric Potential (kPa)", -1, 2] | {"sensor_sn": "T21-1"},
+        first["Matric Potential (kPa)", -1, 3] | {"depth": "20 cm"},
+        first["Matric Potential (kPa)", -1, 4] | {"error_description": "No response from sensor"},
+    ]
 
 
 def day_by_hand() -> Row:
@@ -132,12 +145,16 @@ def day_by_hand() -> Row:
 
 
 def insert(warehouse: Warehouse, schema: str, table: str, rows: Sequence[Row]) -> None:
-    """Write rows into a table that the target has made."""
+    """Write rows into a table that the target has made, or in the place of those with the same key."""
     names = list(rows[0])
-    text = sql.SQL("insert into {} ({}) values ({})").format(
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    text = sql.SQL("insert into {} ({}) values ({}) on conflict on constraint {} do update set ({}) = ({})").format(
         sql.Identifier(schema, table),
-        sql.SQL(", ").join(map(sql.Identifier, names)),
+        columns,
         sql.SQL(", ").join([sql.Placeholder()] * len(names)),
+        sql.Identifier(f"{table}_pkey"),
+        columns,
+        sql.SQL(", ").join([sql.Identifier("excluded", name) for name in names]),
     )
     with psycopg.connect(warehouse.dsn, options="-c timezone=UTC") as connection, connection.cursor() as cursor:
         cursor.executemany(text, [list(row.values()) for row in rows])
@@ -177,7 +194,11 @@ class History:
         self._emulator.grow(40, OFTEN)
         self._emulator.deliver(SET_BACK)
         self._emulator.wipe(WIPED, records=6)
+        # Its clock, which is ahead, is the lesser trouble.
+        refused = Fault("403", AHEAD)
+        self._emulator.fail(refused)
         self._load(env_models=json.dumps(STATIONS))
+        self._emulator.recover(refused)
         self._held.load_v4(self._emulator)
         self._write(second_by_hand())
         self._build(STEPS[1])
@@ -186,6 +207,7 @@ class History:
         """Load by v5 what there is, from its beginning."""
         for device_sn in ("z6-00001", "z6-00003", OFTEN, WIPED):
             self._emulator.grow(10, device_sn)
+        self._emulator.grow(2, AHEAD)
         self._load(api_version="v5")
         self._held.load_v5(self._emulator)
         self._build(STEPS[2])
@@ -316,6 +338,9 @@ def test_the_devices_tell_how_alive_they_are(history: dict[str, Step]) -> None:
 
     assert {device_sn: rows[device_sn]["status"] for device_sn in STATUSES} == STATUSES
     assert [device_sn for device_sn, row in rows.items() if row["error"]] == [REFUSED]
+
+    later = {row["device_sn"]: row for row in history["second load"].found.models["zentra_devices"]}
+    assert (later[AHEAD]["status"], later[AHEAD]["hours_ahead"] > 24) == ("failed", True)
 
 
 def test_all_columns_are_described_and_all_described_ones_are_there(history: dict[str, Step]) -> None:

@@ -102,6 +102,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Sent:
         for held in (old, both):
             held.load_v4(emulator, stations=stations)
         emulator.grow(3, MOVED)
+        emulator.grow(2, AHEAD)
         moved = tap.sync(emulator, api_version="v5", start_date="2025-10-01")
         both.load_v5(emulator)
     assert [run.exit_code for run in (first, again, moved)] == [1, 1, 1], moved.stderr

@@ -61,7 +61,7 @@ def old_devices() -> list[Device]:
 
     One records often, its summer time begins, and it is given a probe on a port that no other device uses; the clock of
     one was set back so that moments come twice, and some of its records are late; one records so seldom that most hours
-    have no reading; one was moved west in the hour after midnight; and one is there to be wiped.
+    have no reading, and was without a probe for a day; one was moved west in the hour after midnight; and one is there to be wiped.
     """
     often = datetime(2025, 10, 3, 14, tzinfo=UTC)
     spring = 4 * 26 + 2  # summer time begins on 2025-10-05 at 2:00 in Adelaide, which is 16:30 UTC of the day before
@@ -88,7 +88,14 @@ def old_devices() -> list[Device]:
             clock=((10, 15, 4 * 3600),),
             withheld=((30, 33),),
         ),
-        Device(SELDOM, name="Seldom", records=20, interval=4 * 3600, start=often),
+        Device(
+            SELDOM,
+            name="Seldom",
+            records=20,
+            interval=4 * 3600,
+            start=often,
+            refits=((8, (*STANDARD_STATION[:2], *STANDARD_STATION[3:])), (18, STANDARD_STATION)),
+        ),
         # Midnight was at record 45.
         Device(
             MOVED_AT_NIGHT,
@@ -99,7 +106,8 @@ def old_devices() -> list[Device]:
             tz_offset=-5 * 3600,
             time_zones=((47, -8 * 3600),),
         ),
-        Device(WIPED, name="Wiped", records=60, interval=3600, start=often),
+        # More records than the look-back, of a battery alone.
+        Device(WIPED, name="Wiped", records=230, interval=3600, start=often, sensors=STANDARD_STATION[4:5]),
     ]
 
 
@@ -119,7 +127,7 @@ def young_devices(now: datetime) -> list[Device]:
         device(
             AHEAD,
             "Ahead",
-            timedelta(minutes=10),
+            timedelta(hours=3),
             clock=((11, 12, 40 * 86_400),),
             refits=((20, (*STANDARD_STATION[:2], replace(TEROS_11, number=9), *STANDARD_STATION[3:])),),
         ),
