@@ -33,14 +33,15 @@ TABLES = """
         device_sn text, mrid bigint, timestamp_utc timestamp, port_number bigint, measurement text,
         sub_sensor_index bigint, value numeric, units text, precision bigint, error_flag boolean,
         error_description text, local_datetime text, tz_offset bigint, device_name text, sensor_name text,
-        sensor_sn text, depth text, extra jsonb,
-        primary key (device_sn, mrid, timestamp_utc, port_number, measurement, sub_sensor_index)
+        sensor_sn text, depth text, extra jsonb
     );
     create table devices (
         device_sn text primary key, device_name text, outcome text, error text, last_mrid bigint, synced_at timestamp
     )
 """
 """As target-postgres makes them."""
+
+KEY = "alter table readings add primary key (device_sn, mrid, timestamp_utc, port_number, measurement, sub_sensor_index)"
 
 FILL = """
     insert into readings (
@@ -53,18 +54,18 @@ FILL = """
         to_char(moment - interval '4 hours', 'YYYY-MM-DD HH24:MI:SS') || '-04:00', -14400, 'Station ' || device,
         'TEROS 12', 'T12-' || device
     from
-        generate_series(1, %(devices)s) as device,
-        generate_series(%(first)s, %(last)s) as mrid,
+        generate_series(1, %(devices)s::int) as device,
+        generate_series(%(first)s::int, %(last)s::int) as mrid,
         generate_series(1, 24) as channel,
         lateral (select %(start)s::timestamp + mrid * interval '15 minutes' as moment) as record
     order by device, mrid
 """
-"""Records of 24 values; the key finds them as the loader leaves them."""
+"""Records of 24 values."""
 
 TELL = """
     insert into devices
-    select 'z6-' || lpad(device::text, 5, '0'), 'Station ' || device, 'current', null, %(last)s, now()
-    from generate_series(1, %(devices)s) as device
+    select 'z6-' || lpad(device::text, 5, '0'), 'Station ' || device, 'current', null, %(last)s::int, now()
+    from generate_series(1, %(devices)s::int) as device
     on conflict (device_sn) do update set last_mrid = excluded.last_mrid, synced_at = excluded.synced_at
 """
 
@@ -80,6 +81,7 @@ def measure(work: Path, *, quick: bool) -> Table:
         to.execute(f"create schema zentra; set search_path = zentra; {TABLES}".encode())
         last = days * A_DAY - AN_HOUR
         _fill(to, devices, 1, last, days)
+        to.execute(KEY)
         to.execute("vacuum analyze")
         full = _build(dbt, work, warehouse.environment)
         _fill(to, devices, last + 1, last + AN_HOUR, days)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_zentra.emulator import Device, Emulator
+
+# Some machines forbid Python to keep bytecode. The tests start Meltano, the tap and targets hundreds of times, and each
+# start would compile all of their modules again, which takes longer than most of these runs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How long an example takes says something of the machine, and nothing of the code.
 hypothesis.settings.register_profile(

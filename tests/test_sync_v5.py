@@ -27,7 +27,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "empty months are skipped": {"empty_months": "skipped"},
     "next_url": {"next_url": True},
     "pages end within a month, and within a moment": {"page_rows": 97},
-    "the same, and tokens that are refused": {"page_rows": 61, "token_lifetime": 1},
+    "the same, and tokens that are refused": {"page_rows": 131, "token_lifetime": 1},
     "the end is exclusive": {"end": "exclusive"},
     "the device's own port is -1": {"logger_port": "minus-one"},
     "timestamps are floats": {"timestamps": "float"},

@@ -150,7 +150,7 @@ def test_dbt_is_told_each_environments_schema(environment: str, schema: str, pro
 LOADER = {
     "TARGET_POSTGRES_HOST": "db.example.org",
     "TARGET_POSTGRES_USER": "loader",
-    "TARGET_POSTGRES_PASSWORD": "0123",
+    "TARGET_POSTGRES_PASSWORD": "1234",
     "TARGET_POSTGRES_DATABASE": "meter",
 }
 SNOWFLAKE = {
@@ -172,7 +172,7 @@ def test_what_the_loader_was_told_need_not_be_said_again(render: Render) -> None
         {**LOADER, "TARGET_POSTGRES_PORT": "5433", "DBT_POSTGRES_SCHEMA": "", "ZENTRA_SCHEMA": "zentra_dev"},
     )
 
-    there = {"host": "db.example.org", "user": "loader", "password": "0123", "dbname": "meter"}
+    there = {"host": "db.example.org", "user": "loader", "password": "1234", "dbname": "meter"}
     assert loaders.items() >= {**there, "port": 5432, "schema": "zentra"}.items()
     assert others["schema"] == "soil"
     assert (own["schema"], own["user"]) == ("models", "17")
@@ -193,7 +193,7 @@ def test_a_variable_that_is_needed_is_named(render: Render) -> None:
 
 def test_snowflake_takes_a_password_or_a_key_pair(render: Render) -> None:
     """Either way to prove who one is reaches dbt as the loader has it, and what is not set counts as nothing."""
-    key = {"private_key_path": "/run/secrets/snowflake.p8", "private_key_passphrase": "0123"}
+    key = {"private_key_path": "/run/secrets/snowflake.p8", "private_key_passphrase": "1234"}
     with_password, with_key, without = render(
         "snowflake",
         {**SNOWFLAKE, "TARGET_SNOWFLAKE_PASSWORD": "4567"},

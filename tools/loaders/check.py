@@ -7,6 +7,7 @@ import subprocess
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,7 +59,11 @@ class Messages:
         return next(message for message in self._of(stream) if message["type"] == "SCHEMA")
 
     def _of(self, stream: str) -> list[dict[str, Any]]:
-        return [message for message in map(json.loads, self.text.splitlines()) if message.get("stream") == stream]
+        return [message for message in self._messages if message.get("stream") == stream]
+
+    @cached_property
+    def _messages(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
 
 
 @dataclass(frozen=True)

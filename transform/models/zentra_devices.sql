@@ -1,29 +1,6 @@
 {{ config(materialized='view') }}
 
-{%- set devices = loaded('devices') -%}
-{%- set columns = columns_of(devices) -%}
-{%- set own = {
-    'outcome': 'varchar',
-    'error': 'varchar',
-    'synced_at': 'timestamp',
-    'model': 'varchar',
-    'location': 'varchar',
-    'latitude': 'double precision',
-    'longitude': 'double precision',
-    'subscription_status': 'varchar',
-    'subscription_expires_at': 'timestamp',
-} %}
-
-with told as (
-    select
-        {{ 'device_sn' if devices is not none else 'cast(null as varchar)' }} as device_sn,
-        {% for name, type in own.items() %}{{ column_or_null(columns, name, type) }} as {{ name }},
-        {% endfor %}
-        {{ column_or_null(columns, 'device_name', 'varchar') }} as device_name
-    {% if devices is not none %}from {{ devices }}{% else %}where false{% endif %}
-),
-
-seen as (
+with seen as (
     select
         device_sn,
         min(first_reading_utc) as first_reading_utc,
@@ -64,13 +41,13 @@ battery as (
 
 gaps as (
     select device_sn, count(*) as gaps, max(hours) as longest_gap_hours
-    from {{ ref('zentra_gaps') }}
+    from {{ ref('int_zentra__gaps') }}
     group by device_sn
 ),
 
 names as (
     select coalesce(told.device_sn, seen.device_sn) as device_sn
-    from told
+    from {{ ref('stg_zentra__devices') }} as told
     full outer join seen on seen.device_sn = told.device_sn
 ),
 
@@ -100,7 +77,7 @@ facts as (
         told.subscription_status,
         told.subscription_expires_at
     from names
-    left join told on told.device_sn = names.device_sn
+    left join {{ ref('stg_zentra__devices') }} as told on told.device_sn = names.device_sn
     left join seen on seen.device_sn = names.device_sn
     left join {{ ref('int_zentra__days') }} as days
         on days.device_sn = seen.device_sn

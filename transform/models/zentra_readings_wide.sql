@@ -6,6 +6,7 @@
     indexes=[
         {'columns': ['device_sn', 'local_date']}, {'columns': ['timestamp_utc']}, {'columns': ['staged_at']}
     ] if target.type == 'postgres' else [],
+    pre_hook=allow_memory(),
     post_hook=gather_statistics(),
 ) }}
 

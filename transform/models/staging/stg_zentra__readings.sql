@@ -8,6 +8,7 @@
         {'columns': ['device_sn', 'local_date']},
         {'columns': ['staged_at'], 'type': 'brin'},
     ] if target.type == 'postgres' else [],
+    pre_hook=allow_memory(),
     post_hook=gather_statistics(),
 ) }}
 
