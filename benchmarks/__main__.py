@@ -12,7 +12,19 @@ from pathlib import Path
 
 import click
 
-from benchmarks import batch, idle, lookback, makespan, many_devices, memory, page, startup, streams, throughput, transform
+from benchmarks import (
+    batch,
+    idle,
+    lookback,
+    makespan,
+    many_devices,
+    memory,
+    page,
+    startup,
+    streams,
+    throughput,
+    transform,
+)
 from benchmarks.children import BenchmarkError
 from benchmarks.v5 import idle as idle_v5
 from benchmarks.v5 import makespan as makespan_v5

@@ -41,7 +41,9 @@ TABLES = """
 """
 """As target-postgres makes them."""
 
-KEY = "alter table readings add primary key (device_sn, mrid, timestamp_utc, port_number, measurement, sub_sensor_index)"
+KEY = (
+    "alter table readings add primary key (device_sn, mrid, timestamp_utc, port_number, measurement, sub_sensor_index)"
+)
 
 FILL = """
     insert into readings (

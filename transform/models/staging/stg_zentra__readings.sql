@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key="device_sn, api, timestamp_utc, port_number, measurement, sub_sensor_index, "
-        "coalesce(sensor_name, ''), coalesce(mrid, -1)",
+        "case when api = 'v5' then coalesce(sensor_name, '') else '' end, coalesce(mrid, -1)",
     indexes=[
         {'columns': ['device_sn', 'api', 'timestamp_utc']},
         {'columns': ['device_sn', 'local_date']},
@@ -122,12 +122,14 @@ left join {{ this }} as known
     and known.port_number = readings.port_number
     and known.measurement = readings.measurement
     and known.sub_sensor_index = readings.sub_sensor_index
-    and coalesce(known.sensor_name, '') = coalesce(readings.sensor_name, '')
+    -- The keys of the tables: with v5, the sensor's name tells readings apart.
+    and (readings.api = 'v4' or coalesce(known.sensor_name, '') = coalesce(readings.sensor_name, ''))
     and coalesce(known.mrid, -1) = coalesce(readings.mrid, -1)
 where
     known.device_sn is null
     {%- for column in [
-        'value', 'units', 'error_flag', 'error_code', 'error_description', 'utc_offset', 'sensor_sn', 'depth', 'device_name'
+        'value', 'units', 'error_flag', 'error_code', 'error_description', 'utc_offset', 'sensor_name', 'sensor_sn',
+        'depth', 'device_name',
     ] %}
     or known.{{ column }} is distinct from readings.{{ column }}
     {%- endfor %}
