@@ -28,6 +28,7 @@ from tests.integration.transforms import (
     SET_BACK,
     STATIONS,
     STATUSES,
+    TRANSFORM,
     WIPED,
     Built,
     Found,
@@ -349,6 +350,10 @@ def test_all_columns_are_described_and_all_described_ones_are_there(history: dic
     described = {model["name"]: {one["name"] for one in model["columns"]} for model in described_models()}
     channels = {column(row["port_number"], row["measurement"], row["sub_sensor_index"]) for row in _staged(history)}
     described["zentra_readings_wide"] |= channels
+
+    for path in (TRANSFORM / "models").rglob("*.sql"):
+        if "materialized='ephemeral'" in path.read_text(encoding="utf-8"):
+            del described[path.stem]  # part of others' SQL, and nothing in the database
 
     assert set(KEYS) < set(described)
     assert {name: set(there[name]) for name in described} == described

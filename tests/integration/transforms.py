@@ -61,7 +61,8 @@ def old_devices() -> list[Device]:
 
     One records often, its summer time begins, and it is given a probe on a port that no other device uses; the clock of
     one was set back so that moments come twice, and some of its records are late; one records so seldom that most hours
-    have no reading, and was without a probe for a day; one was moved west in the hour after midnight; and one is there to be wiped.
+    have no reading, and was without a probe for a day; one was moved west in the hour after midnight; and one is there
+    to be wiped.
     """
     often = datetime(2025, 10, 3, 14, tzinfo=UTC)
     spring = 4 * 26 + 2  # summer time begins on 2025-10-05 at 2:00 in Adelaide, which is 16:30 UTC of the day before
