@@ -241,7 +241,8 @@ def read_availability(database: Database, devices: Sequence[Row], today: Mapping
         first=last - timedelta(days=days - 1),
         last=last,
     )
-    shares = {(row["device_sn"], row["local_date"]): float(row["share"]) for row in found}
+    # Where no interval is known, all came that could be expected.
+    shares = {(row["device_sn"], row["local_date"]): 1.0 if row["share"] is None else row["share"] for row in found}
     return [
         {"device": device["label"], "date": day, "share": shares.get((sn, day), 0.0), "whole": begin < day < today[sn]}
         for device in devices

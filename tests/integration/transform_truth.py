@@ -113,16 +113,15 @@ class Truth:
         }
 
     @cached_property
-    def intervals(self) -> dict[tuple[str, date], int | None]:
-        """The usual seconds between readings of each device's day."""
-        found: dict[tuple[str, date], int | None] = {}
+    def intervals(self) -> dict[tuple[str, date], int]:
+        """The usual seconds between readings of each device's day, or of the nearest one that shows them."""
+        found: dict[tuple[str, date], int] = {}
         for device_sn, days in self.local_days.items():
-            usual = None
-            for day, moments in days.items():
-                passed = [_seconds(after - before) for before, after in pairwise(moments)]
-                if len(passed) > 1:
-                    usual = statistics.median_low(passed)
-                found[device_sn, day] = usual
+            steps = {day: [_seconds(after - before) for before, after in pairwise(at)] for day, at in days.items()}
+            shown = {day: statistics.median_low(passed) for day, passed in steps.items() if len(passed) > 1}
+            usual = next(iter(shown.values()), 86_400)
+            for day in days:
+                usual = found[device_sn, day] = shown.get(day, usual)
         return found
 
     @cached_property
@@ -172,7 +171,7 @@ class Truth:
             groups[tuple(key.items())].append(row)
         for named, rows in groups.items():
             interval = self.intervals[rows[0]["device_sn"], rows[0]["local_date"]]
-            expected = None if interval is None else _rounded(length(rows[0]) / interval)
+            expected = _rounded(length(rows[0]) / interval)
             moments = [row["timestamp_utc"] for row in rows]
             values = [value for value in map(_valid, rows) if value is not None]
             yield (
@@ -204,16 +203,16 @@ class Truth:
                             "last_reading_utc": last,
                             "next_reading_utc": None if is_open else following,
                             "hours": seconds / 3600,
-                            "missing": None if interval is None else _rounded(seconds / interval) - 1,
+                            "missing": _rounded(seconds / interval) - 1,
                             "is_open": is_open,
                         }
                     )
         return found
 
     @staticmethod
-    def _limit(interval: int | None) -> int:
+    def _limit(interval: int) -> int:
         """Return after how many seconds without readings a gap begins."""
-        return max(3 * (interval or 0), 3600)
+        return max(3 * interval, 3600)
 
     def _devices(self) -> Iterable[Row]:
         told = {row["device_sn"]: row for row in self.devices}
@@ -238,11 +237,7 @@ class Truth:
         days = self.local_days.get(device_sn, {})
         furthest = max((moment for moments in days.values() for moment in moments), default=self.now)
         gaps = [row["hours"] for row in self._gaps if row["device_sn"] == device_sn]
-        known = [
-            interval
-            for day, stamps in days.items()
-            if not all(map(self._is_ahead, stamps)) and (interval := self.intervals[device_sn, day]) is not None
-        ]
+        known = [self.intervals[device_sn, day] for day, stamps in days.items() if not all(map(self._is_ahead, stamps))]
         if outcome == "failed":
             status = "failed"
         elif self._is_ahead(furthest):

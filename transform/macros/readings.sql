@@ -118,7 +118,7 @@ grouped as (
 expecting as (
     select
         grouped.*,
-        cast(round(cast({{ seconds }} as double precision) / nullif(days.interval_seconds, 0)) as integer) as expected
+        cast(round(cast({{ seconds }} as double precision) / days.interval_seconds) as integer) as expected
     from grouped
     inner join {{ ref('int_zentra__days') }} as days
         on days.device_sn = grouped.device_sn

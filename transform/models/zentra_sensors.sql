@@ -61,7 +61,7 @@ select
     stays.readings,
     coalesce(
         {{ seconds_between('stays.told_reading_utc', 'devices.last_reading_utc') }}
-        <= greatest(3600, coalesce(3 * devices.interval_seconds, 3600)),
+        <= greatest(3600, 3 * devices.interval_seconds),
         false
     ) as is_current
 from stays

@@ -17,9 +17,12 @@ with days as (
 inherited as (
     select
         *,
-        -- A day that does not show its interval has that of the last day before it that does.
-        max(case when usual_step is not null then local_date end) over (
-            partition by device_sn order by local_date rows between unbounded preceding and current row
+        -- A day that does not show its interval has that of the last day before it that does, or of the first one after it.
+        coalesce(
+            max(case when usual_step is not null then local_date end) over (
+                partition by device_sn order by local_date rows between unbounded preceding and current row
+            ),
+            min(case when usual_step is not null then local_date end) over (partition by device_sn)
         ) as interval_date
     from days
 )
@@ -33,5 +36,5 @@ select
     moments,
     day_seconds,
     interval_date,
-    max(usual_step) over (partition by device_sn, interval_date) as interval_seconds
+    coalesce(max(usual_step) over (partition by device_sn, interval_date), 86400) as interval_seconds
 from inherited

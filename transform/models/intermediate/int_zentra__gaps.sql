@@ -34,11 +34,11 @@ select
     last_reading_utc,
     next_reading_utc,
     {{ rounded('seconds / 3600.0') }} as hours,
-    cast(round(cast(seconds as double precision) / nullif(interval_seconds, 0)) as integer) - 1 as missing,
+    cast(round(cast(seconds as double precision) / interval_seconds) as integer) - 1 as missing,
     next_reading_utc is null as is_open
 from between_two
 where seconds > greatest(
     -- Devices do not upload after each reading.
     case when next_reading_utc is null then 24 * 3600 else 3600 end,
-    coalesce(3 * interval_seconds, 0)
+    3 * interval_seconds
 )
