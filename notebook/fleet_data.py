@@ -21,6 +21,7 @@ RAIN = "Precipitation"
 SOIL = (WATER, "Matric Potential", "Soil Temperature", "Saturation Extract EC", "Bulk EC")
 """What is worth a look by depth, as the service names it."""
 
+CHANNEL_ORDER = ("device_sn", "measurement", "port_number", "sub_sensor_index")
 WORST_FIRST = ("failed", "silent", "clock ahead", "alive")
 """The values of `zentra_devices.status`."""
 
@@ -207,13 +208,11 @@ def read_offsets(database: Database, devices: Sequence[Row], now: datetime) -> d
 
 def read_channels(database: Database) -> list[Row]:
     """Return which device measures what, by what tells lines apart."""
-    return database.rows(
-        """
-        select distinct device_sn, port_number, sub_sensor_index, measurement, units
-        from zentra_sensors
-        order by device_sn, measurement, port_number, sub_sensor_index
-        """
+    found = database.rows(
+        "select distinct device_sn, port_number, sub_sensor_index, measurement, units from zentra_sensors"
     )
+    # Databases sort texts by rules of their own.
+    return sorted(found, key=lambda row: (*itemgetter(*CHANNEL_ORDER)(row), row["units"] or ""))
 
 
 def read_availability(database: Database, devices: Sequence[Row], today: Mapping[str, date], days: int) -> list[Row]:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import duckdb  # type: ignore[import-not-found]
+import duckdb
 
 path, *models = sys.argv[1:]
 # The file's own name and the schema's, which may be the same.

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-import duckdb  # type: ignore[import-not-found]
+import duckdb
 import fakesnow  # type: ignore[import-not-found]
 import snowflake.connector  # type: ignore[import-not-found]
 
