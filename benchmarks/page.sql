@@ -54,7 +54,7 @@ group by device_sn, local_date, port_number, measurement, sub_sensor_index, sens
 create index on zentra_daily (device_sn, local_date);
 create table int_zentra__stretches as
 select
-    device_sn, local_date, min(hour_utc) as first_reading_utc, max(hour_utc) + interval '45 minutes' as last_reading_utc,
+    device_sn, local_date, 'Station ' || device_sn as device_name, min(hour_utc) as first_reading_utc, max(hour_utc) + interval '45 minutes' as last_reading_utc,
     count(*) * 4 as moments, 900::bigint as usual_step, 86400 as day_seconds, max(hour_utc) as staged_at
 from (
     select *, hour_utc - row_number() over (partition by device_sn order by hour_utc) * interval '1 hour' as stretch
@@ -64,7 +64,7 @@ group by device_sn, local_date, stretch;
 create index on int_zentra__stretches (device_sn, local_date);
 create table devices as
 select
-    device_sn, 'Station ' || device_sn as device_name, case when right(device_sn, 1) = '7' then 'failed' else 'ok' end as outcome,
+    device_sn, 'Station ' || device_sn as device_name, case when right(device_sn, 1) = '7' then 'failed' else 'current' end as outcome,
     case when right(device_sn, 1) = '7' then 'the service does not answer' end as error, now() at time zone 'UTC' as synced_at
 from hours group by device_sn;
 analyze zentra_hourly, zentra_daily, int_zentra__stretches;
