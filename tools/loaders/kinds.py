@@ -110,7 +110,7 @@ def destinations(environments: Environments, warehouse: Warehouse, schema: str) 
             "meltanolabs-target-csv==0.5.0",
             "target-csv",
             # A file for each run: it empties a file that is there, whatever its `overwrite_behavior` says.
-            {"output_path": ".", "file_naming_scheme": "{stream_name}-{datestamp}-{timestamp}.csv"},
+            {"output_path": ".", "file_naming_scheme": "{stream_name}-{run}.csv"},
             _csv,
         ),
         replace(

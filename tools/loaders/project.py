@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -14,8 +15,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def loader(name: str) -> dict[str, Any]:
-    """The definition of a loader: its package (`pip_url`), program (`executable`) and settings (`config`)."""
-    project = yaml.safe_load((PROJECT / "meltano.yml").read_text(encoding="utf-8"))
+    """The definition of a loader: its package (`pip_url`), program (`executable`) and settings (`config`).
+
+    Settings refer to the variables of meltano.yml (`$ZENTRA_SCHEMA`), which Meltano fills in; so does this.
+    """
+    text = (PROJECT / "meltano.yml").read_text(encoding="utf-8")
+    project = yaml.safe_load(Template(text).safe_substitute(yaml.safe_load(text)["env"]))
     (definition,) = (plugin for plugin in project["plugins"]["loaders"] if plugin["name"] == name)
     return dict(definition)
 
