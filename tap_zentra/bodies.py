@@ -52,6 +52,11 @@ _HALF = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 """What may be half of a letter, as such or as an escape."""
 
 
+def may_have_nul(body: bytes | bytearray) -> bool:
+    """Return whether a text of a body may hold a NUL."""
+    return b"\\" in body and b"\\u0000" in body  # mostly the first answers, in a tenth of the time
+
+
 def decode_leniently(body: bytes | bytearray | memoryview) -> object:
     """Return what a body says, with U+FFFD for NULs and halves of letters, and null for numbers that are none.
 

@@ -25,6 +25,7 @@ from tap_zentra.bodies import (
     is_natural,
     is_text,
     make_whole,
+    may_have_nul,
     objects,
     set_odd_fields_aside,
 )
@@ -107,7 +108,7 @@ def decode_page(body: bytes | bytearray) -> ReadingsPage:
         NotJSONError: The body is no JSON text.
         UnexpectedBodyError: A field is missing or of the wrong type; it is named.
     """
-    if b"\\u0000" in body:
+    if may_have_nul(body):
         return _decode_page_leniently(body)
     if b"NaN" in body:
         body = _BARE_NAN.sub(b'"value":null', body)

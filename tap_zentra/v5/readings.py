@@ -8,10 +8,11 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
+from msgspec import UNSET
 from singer_sdk import typing as th
 
 from tap_zentra.bodies import NO_PORT, UnexpectedBodyError, clean_units, comparable
@@ -26,7 +27,7 @@ from tap_zentra.v5.account import Account
 from tap_zentra.v5.api import PageTokenRefusedError
 from tap_zentra.v5.devices import subscription_warning
 from tap_zentra.v5.pagination import MonthPaginator
-from tap_zentra.v5.responses import DataPage, decode_page, require_page_of
+from tap_zentra.v5.responses import DataPage, Row, decode_page, require_page_of
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from tap_zentra.settings import Settings
     from tap_zentra.singer.bookmarks import Bookmarks
     from tap_zentra.v5.api import Api
-    from tap_zentra.v5.responses import ListedDevice, Row
+    from tap_zentra.v5.responses import ListedDevice
 
 READINGS_V5 = th.PropertiesList(
     columns.DEVICE_SN,
@@ -497,7 +498,16 @@ class ReadingsV5Stream(FleetStream[Account]):
 
 def by_moment(pieces: Iterable[list[Row]]) -> Iterator[tuple[int, Iterator[Row]]]:
     """Yield the rows of each moment, given rows in the order of time."""
-    return itertools.groupby(itertools.chain.from_iterable(pieces), key=lambda row: int(row.timestamp))
+    stamped = itertools.groupby(itertools.chain.from_iterable(pieces), key=_TIMESTAMP)
+    for moment, groups in itertools.groupby(stamped, key=_whole_second):  # called for each moment, not for each row
+        yield moment, itertools.chain.from_iterable(rows for _, rows in groups)
+
+
+_TIMESTAMP = attrgetter("timestamp")
+
+
+def _whole_second(stamped: tuple[float, Iterable[Row]]) -> int:
+    return int(stamped[0])
 
 
 def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | None) -> list[dict[str, Any]]:
@@ -508,25 +518,29 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
         device_sn: The device's serial number, as the user gave it.
         device_name: What its owner calls it.
     """
+    several = list(rows)
+    say_more = set(map(type, several)) != {Row}
+    if say_more:
+        several = _without_repetitions(several)
     timestamp, iso = -1.0, ""
     records = []
-    for row, index in _told_apart(list(rows)):
+    for row, blank in zip(several, _blanks(several, device_sn, device_name, say_more=say_more), strict=True):
         if row.timestamp != timestamp:
             timestamp = row.timestamp
             iso = _iso(timestamp)
-        code, series = row.error_code, (row.port_num, row.sensor_name, row.measurement, row.unit)
-        record = _of_series(device_sn, device_name, series).copy()
+        record = blank.copy()
         record["timestamp_utc"] = iso
-        record["sub_sensor_index"] = index
         record["value"] = row.value
         record["local_datetime"] = row.datetime or None
+        code = row.error_code
         if code != 0:
             record["error_code"] = code
             record["error_flag"] = None if code is None else True
             record["error_description"] = ERROR_DESCRIPTIONS.get(code or 0)
-        if row.extra is not None or row.position is not None or row.reading_id is not None or row.unknown:
-            record["extra"] = _extra(row)
         records.append(record)
+    if say_more:
+        for row, record in zip(several, records, strict=True):
+            record["extra"] = _extra(row)
     return records
 
 
@@ -551,76 +565,109 @@ def sightings(records: Sequence[dict[str, Any]]) -> list[Sighting]:
 _CHANNEL = itemgetter("port_number", "sub_sensor_index", "measurement", "sensor_name", "units")
 
 
+@functools.lru_cache(maxsize=64)
 def _seconds(timestamp: str) -> int:
     return int(datetime.fromisoformat(timestamp).timestamp())
 
 
+_Series = tuple[int | None, str | None, str, str | None]
+"""Port, sensor, measurement and unit, as the service sends them."""
+
+_SERIES = cast("Callable[[Row], _Series]", attrgetter("port_num", "sensor_name", "measurement", "unit"))
+
+_IDENTITY = attrgetter("position", "reading_id")
+
 _Place = tuple[int, str, str]
-"""Port, sensor and measurement."""
+"""Port, sensor and measurement, as the key has them."""
 
 
-def _told_apart(rows: list[Row]) -> Iterable[tuple[Row, int]]:
-    """Return the rows of a moment, each with the index that no other row of its place has there."""
-    places = [
-        (NO_PORT if row.port_num is None else row.port_num, row.sensor_name or "", row.measurement) for row in rows
-    ]
-    if len(set(places)) == len(rows):  # mostly
-        return [(row, 0 if row.position is None else row.index or 0) for row in rows]
-    return _with_free_indices(list(_once(zip(places, rows, strict=True))))
+def _place(series: _Series) -> _Place:
+    port, sensor, measurement, _ = series
+    return (NO_PORT if port is None else port, sensor or "", measurement)
 
 
-def _once(rows: Iterable[tuple[_Place, Row]]) -> Iterator[tuple[_Place, Row]]:
-    """Yield the rows of a moment without those that say again, with the same id or position, what another has said.
+def _without_repetitions(rows: list[Row]) -> list[Row]:
+    """Return the rows of a moment without those that say again, with the same id or position, what another has said.
 
     Rows with neither may be two depths that read the same, so all of them are kept.
     """
+    if not _may_be_repeated([*map(_IDENTITY, rows)]):  # mostly
+        return rows
     seen = set()
-    for place, row in rows:
+    once = []
+    for row in rows:
         if row.position is None and row.reading_id is None:
-            yield place, row
+            once.append(row)
         elif (whole := _ENCODER.encode(row)) not in seen:
             seen.add(whole)
-            yield place, row
+            once.append(row)
+    return once
 
 
-def _with_free_indices(rows: Sequence[tuple[_Place, Row]]) -> Iterator[tuple[Row, int]]:
-    """Yield each row of a moment with its position, which may not be unique: nothing of it is documented.
+def _may_be_repeated(identities: list[tuple[Any, Any]]) -> bool:
+    """Return whether two of some rows of a moment may be the same, by their positions and ids."""
+    told = [identity for identity in identities if identity != (None, None)]
+    try:
+        return len(set(told)) < len(told)
+    except TypeError:  # lists or objects
+        return True
+
+
+def _blanks(rows: list[Row], device_sn: str, device_name: str | None, *, say_more: bool) -> Sequence[dict[str, Any]]:
+    """Return a record for each row of a moment, with what it has in common with those of other moments."""
+    positions: tuple[int | None, ...] = (None,) * len(rows)
+    if say_more:
+        positions = tuple([None if row.position is None else row.index for row in rows])
+    # So many that they must not stay in memory.
+    blanks_of = _blanks_of.__wrapped__ if len(rows) > RECORDS_AT_ONCE else _blanks_of
+    return blanks_of(device_sn, device_name, tuple(map(_SERIES, rows)), positions)
+
+
+@functools.lru_cache(maxsize=16)
+def _blanks_of(
+    device_sn: str, device_name: str | None, all_series: tuple[_Series, ...], positions: tuple[int | None, ...]
+) -> Sequence[dict[str, Any]]:
+    """Return the same, made once: a device mostly has the same series, in the same order, at each moment."""
+    indices = _free_indices([_place(series) for series in all_series], positions)
+    return [_blank(device_sn, device_name, series, index) for series, index in zip(all_series, indices, strict=True)]
+
+
+def _free_indices(places: Sequence[_Place], positions: Sequence[int | None]) -> Iterator[int]:
+    """Yield an index for each row of a moment: its position, which may not be unique, as nothing of it is documented.
 
     Then, and for a row without one, it is the lowest index that is free.
     """
     taken: set[tuple[_Place, int]] = set()
     indices: list[int | None] = []
-    for place, row in rows:
-        index = row.index
+    for place, position in zip(places, positions, strict=True):
+        index = position
         if index is not None and (place, index) not in taken:
             taken.add((place, index))
         else:
             index = None
         indices.append(index)
     next_index: Counter[_Place] = Counter()
-    for (place, row), known in zip(rows, indices, strict=True):
+    for place, known in zip(places, indices, strict=True):
         index = known
         if index is None:
             index = next_index[place]
             while (place, index) in taken:
                 index += 1
             next_index[place] = index + 1
-        yield row, index
+        yield index
 
 
 @functools.lru_cache(maxsize=1024)
-def _of_series(
-    device_sn: str, device_name: str | None, series: tuple[int | None, str | None, str, str | None]
-) -> dict[str, Any]:
+def _blank(device_sn: str, device_name: str | None, series: _Series, index: int) -> dict[str, Any]:
     """Return a record of a series as it mostly is, to be copied: sooner done than naming all columns of each."""
-    port, sensor, measurement, unit = series
+    (port, sensor, measurement), unit = _place(series), series[3]
     return {
         "device_sn": device_sn,
         "timestamp_utc": None,
-        "port_number": NO_PORT if port is None else port,
-        "sensor_name": sensor or "",
+        "port_number": port,
+        "sensor_name": sensor,
         "measurement": measurement,
-        "sub_sensor_index": 0,
+        "sub_sensor_index": index,
         "value": None,
         "units": spelled_units(unit),
         "error_code": 0,
@@ -672,13 +719,14 @@ def _iso(timestamp: float) -> str:
 
 def _extra(row: Row) -> dict[str, Any] | None:
     """Return the fields of a row that no column knows."""
+    position, reading_id = _IDENTITY(row)
     extra = {}
-    if row.position is not None:
-        extra["position"] = row.position
-    if row.reading_id is not None:
-        extra["reading_id"] = row.reading_id
+    if position is not None:
+        extra["position"] = position
+    if reading_id is not None:
+        extra["reading_id"] = reading_id
     for attribute, name in row.unknown:
         value = getattr(row, attribute)
-        if value is not msgspec.UNSET:
+        if value is not UNSET:
             extra[name] = value
     return extra | row.extra if row.extra else extra or None
