@@ -12,10 +12,9 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
-from msgspec import UNSET
 from singer_sdk import typing as th
 
-from tap_zentra.bodies import NO_PORT, UnexpectedBodyError, clean_units, comparable
+from tap_zentra.bodies import NO_PORT, UnexpectedBodyError, beside_columns, clean_units, comparable
 from tap_zentra.settings import same_device
 from tap_zentra.singer import columns, overlap
 from tap_zentra.singer.bookmarks import Bookmark, known_of
@@ -719,14 +718,10 @@ def _iso(timestamp: float) -> str:
 
 def _extra(row: Row) -> dict[str, Any] | None:
     """Return the fields of a row that no column knows."""
+    extra = beside_columns(row)
     position, reading_id = _IDENTITY(row)
-    extra = {}
-    if position is not None:
-        extra["position"] = position
     if reading_id is not None:
-        extra["reading_id"] = reading_id
-    for attribute, name in row.unknown:
-        value = getattr(row, attribute)
-        if value is not UNSET:
-            extra[name] = value
-    return extra | row.extra if row.extra else extra or None
+        extra = {"reading_id": reading_id} | (extra or {})
+    if position is not None:
+        extra = {"position": position} | (extra or {})
+    return extra

@@ -22,10 +22,12 @@ from tap_zentra.bodies import (
     BIGGEST_INTEGER,
     EXTRA,
     LAST_TIMESTAMP,
+    MOST_UNKNOWN_FIELDS,
     Integer,
     NotJSONError,
     Port,
     UnexpectedBodyError,
+    Unknown,
     decode_leniently,
     is_anything,
     is_integer,
@@ -34,6 +36,7 @@ from tap_zentra.bodies import (
     may_have_nul,
     objects,
     set_odd_fields_aside,
+    with_unknown_fields,
 )
 from tap_zentra.calls.errors import one_line
 from tap_zentra.settings import same_device
@@ -51,9 +54,6 @@ PIECE_ROWS = 700
 
 KEPT_PIECES = 32
 """Pieces at the end of a page that stay decoded, some 10 MB: the last days are looked at more than once."""
-
-MOST_UNKNOWN_FIELDS = 20
-"""Fields that nobody knows, of a row, for which it stays worthwhile to make a type."""
 
 DEEPEST = 50
 """Levels of lists and objects in a field of a device: what is kept of it is copied by recursion, in a state."""
@@ -82,8 +82,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     position: ClassVar[Any] = None
     reading_id: ClassVar[Any] = None
     extra: ClassVar[dict[str, Any] | None] = None
-    unknown: ClassVar[Sequence[tuple[str, str]]] = ()
-    """The fields that nobody knows, in the order of their names: attribute, name; UNSET where a row has none."""
+    unknown: ClassVar[Unknown] = ()
 
     @property
     def moment(self) -> int:
@@ -158,14 +157,7 @@ def _rows_decoder(more: tuple[str, ...]) -> msgspec.json.Decoder[list[Row]]:
     """Return what decodes rows that may have fields of these names too."""
     if not more:
         return msgspec.json.Decoder(list[Row])
-    unknown = sorted({*more} - {*RowWithMore.__struct_encode_fields__})
-    fields = [(f"unknown_{number}", name) for number, name in enumerate(unknown)]
-    kind = msgspec.defstruct(
-        "RowWithUnknownFields",
-        [(attribute, Any, msgspec.field(default=msgspec.UNSET, name=name)) for attribute, name in fields],
-        bases=(RowWithMore,),
-        namespace={"unknown": fields},
-    )
+    kind = with_unknown_fields(RowWithMore, {*more} - {*RowWithMore.__struct_encode_fields__})
     return cast("msgspec.json.Decoder[list[Row]]", msgspec.json.Decoder(list[kind]))  # type: ignore[valid-type]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tap_zentra.bodies import MOST_UNKNOWN_FIELDS
 from tap_zentra.v5 import responses
 from tap_zentra.v5.readings import by_moment, reading_records
 from tap_zentra.v5.responses import DataPage, decode_page
@@ -83,7 +84,7 @@ def test_unknown_fields_are_decoded_without_the_slow_way(monkeypatch: pytest.Mon
     assert list(found[50]) == list(extra)
 
 
-@pytest.mark.parametrize("count", [responses.MOST_UNKNOWN_FIELDS, responses.MOST_UNKNOWN_FIELDS + 1])
+@pytest.mark.parametrize("count", [MOST_UNKNOWN_FIELDS, MOST_UNKNOWN_FIELDS + 1])
 def test_any_number_of_unknown_fields_is_kept(count: int) -> None:
     """Where they are too many for a type of their own, the slow way takes them."""
     more = {f"field {number:02}": number for number in range(count)}
