@@ -148,6 +148,9 @@ def make_whole(part: dict[str, Any], names: Iterable[str]) -> None:
 MOST_UNKNOWN_FIELDS = 20
 """Fields that nobody knows, of an object, for which it stays worthwhile to make a type."""
 
+UNKNOWN_FIELD = r"""Object contains unknown field `([^"\\\x00-\x1f]+?)` - at `"""
+"""msgspec's words, for a name that its types can have. Should they change, such bodies are only decoded more slowly."""
+
 Unknown = Sequence[tuple[str, str]]
 """Fields that nobody knows, in the order of their names: attribute, name."""
 

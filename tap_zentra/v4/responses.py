@@ -15,6 +15,7 @@ import msgspec
 from tap_zentra.bodies import (
     EXTRA,
     MOST_UNKNOWN_FIELDS,
+    UNKNOWN_FIELD,
     Integer,
     Natural,
     Port,
@@ -109,10 +110,7 @@ def _page_decoder(of_metadata: tuple[str, ...], of_readings: tuple[str, ...]) ->
     return cast("msgspec.json.Decoder[ReadingsPage]", msgspec.json.Decoder(page))
 
 
-_UNKNOWN_FIELD = re.compile(
-    r"Object contains unknown field `(.+)` - at `\$\.data\[\.\.\.\]\[\d+\]\.(?:(metadata)|readings\[\d+\])`"
-)
-"""msgspec's words. Should they change, such pages are only decoded more slowly."""
+_UNKNOWN_FIELD = re.compile(UNKNOWN_FIELD + r"\$\.data\[\.\.\.\]\[\d+\]\.(?:(metadata)|readings\[\d+\])`")
 
 _BARE_NAN = re.compile(rb'"value"(?<!\\"value")\s*:\s*NaN\b')
 """A value that strict parsers refuse. Within a text, the first quote would have a backslash in front."""

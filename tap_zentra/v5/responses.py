@@ -23,6 +23,7 @@ from tap_zentra.bodies import (
     EXTRA,
     LAST_TIMESTAMP,
     MOST_UNKNOWN_FIELDS,
+    UNKNOWN_FIELD,
     Integer,
     NotJSONError,
     Port,
@@ -161,8 +162,7 @@ def _rows_decoder(more: tuple[str, ...]) -> msgspec.json.Decoder[list[Row]]:
     return cast("msgspec.json.Decoder[list[Row]]", msgspec.json.Decoder(list[kind]))  # type: ignore[valid-type]
 
 
-_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.+?)` - at `")
-"""msgspec's words. Should they change, such rows are only decoded more slowly."""
+_UNKNOWN_FIELD = re.compile(UNKNOWN_FIELD)
 
 _BETWEEN_ROWS = re.compile(rb"\}\s*,\s*\{")
 """Where a page may be cut. Within a text or an object the piece would be no JSON; then it is cut further on."""
