@@ -119,7 +119,7 @@ class MonthOfReadings(Page):
         data: The page.
         range: First and last moment of which readings may be wanted.
         wanted: The moments whose readings become records.
-        records: Makes the records of one moment.
+        lay_out: Tells the rows of one moment apart, and what their records have in common with others.
         bookmark_at: Where the device stands once all up to a moment has been written.
         bookmark: Where it stands once the page has been written; None: it has no bookmark yet.
     """
@@ -128,37 +128,28 @@ class MonthOfReadings(Page):
     data: DataPage
     range: tuple[int, int]
     wanted: Collection[int]
-    records: Callable[[Iterable[Row]], list[dict[str, Any]]]
+    lay_out: Callable[[Iterable[Row]], tuple[list[Row], Blanks]]
     bookmark_at: Callable[[int], Bookmark | None]
     bookmark: Bookmark | None
 
     @override
     def parts(self) -> Iterator[Part]:
         records = list(self.before)
-        unchanged: list[Row] = []
+        read: list[tuple[int, Blanks]] = [(_seconds(record["timestamp_utc"]), [record]) for record in records]
+        count = len(records)
         for moment, rows in by_moment(self.data.rows(*self.range)):
             if moment > self.range[1]:
                 break
+            told_apart, blanks = self.lay_out(rows)
             if moment in self.wanted:
-                records += self.records(rows)
-            else:
-                unchanged += rows
-            if len(records) + len(unchanged) >= RECORDS_AT_ONCE:
-                yield self._part(records, unchanged, functools.partial(self.bookmark_at, moment))
-                records, unchanged = [], []
-        yield self._part(records, unchanged, lambda: self.bookmark)
-
-    def _part(
-        self, records: list[dict[str, Any]], unchanged: list[Row], bookmark: Callable[[], Bookmark | None]
-    ) -> Part:
-        def seen() -> list[Sighting]:
-            if not unchanged:
-                return sightings(records)
-            of_unchanged = [self.records(rows) for _, rows in by_moment([unchanged])]
-            read = [*records, *itertools.chain.from_iterable(of_unchanged)]
-            return sightings(sorted(read, key=itemgetter("timestamp_utc")))
-
-        return Part(records, bookmark, seen)
+                records += filled(told_apart, blanks)
+            read.append((moment, blanks))
+            count += len(blanks)
+            if count >= RECORDS_AT_ONCE:
+                bookmark = functools.partial(self.bookmark_at, moment)
+                yield Part(records, bookmark, functools.partial(sightings, read))
+                records, read, count = [], [], 0
+        yield Part(records, lambda: self.bookmark, functools.partial(sightings, read))
 
 
 class ReadingsReader:
@@ -339,7 +330,7 @@ class ReadingsReader:
             data=page,
             range=(kept[0], kept[-1]) if kept else (0, -1),
             wanted={*new, *changed.intersection(kept)},
-            records=functools.partial(reading_records, device_sn=self._device_sn, device_name=page.device_name),
+            lay_out=functools.partial(lay_out, device_sn=self._device_sn, device_name=page.device_name),
             bookmark_at=functools.partial(self._bookmark_at, page),
             bookmark=self._standing,
             positions=(new[0], new[-1]) if new else None,
@@ -517,13 +508,36 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
         device_sn: The device's serial number, as the user gave it.
         device_name: What its owner calls it.
     """
-    several = list(rows)
-    say_more = set(map(type, several)) != {Row}
-    if say_more:
-        several = _without_repetitions(several)
+    return filled(*lay_out(rows, device_sn=device_sn, device_name=device_name))
+
+
+Blanks = list[dict[str, Any]]
+"""A record for each row of a moment, with what it has in common with those of other moments."""
+
+
+def lay_out(rows: Iterable[Row], *, device_sn: str, device_name: str | None) -> tuple[list[Row], Blanks]:
+    """Return the rows of a moment without repetitions, and their records as far as other moments have the same.
+
+    Args:
+        rows: All rows of a device at one moment.
+        device_sn: The device's serial number, as the user gave it.
+        device_name: What its owner calls it.
+    """
+    told_apart = list(rows)
+    positions: tuple[int | None, ...] = (None,) * len(told_apart)
+    if _say_more(told_apart):
+        told_apart = _without_repetitions(told_apart)
+        positions = tuple([None if row.position is None else row.index for row in told_apart])
+    # So many that they must not stay in memory.
+    blanks_of = _blanks_of.__wrapped__ if len(told_apart) > RECORDS_AT_ONCE else _blanks_of
+    return told_apart, blanks_of(device_sn, device_name, tuple(map(_SERIES, told_apart)), positions)
+
+
+def filled(rows: list[Row], blanks: Blanks) -> list[dict[str, Any]]:
+    """Return the records of the rows of a moment, given what they have in common with those of other moments."""
     timestamp, iso = -1.0, ""
     records = []
-    for row, blank in zip(several, _blanks(several, device_sn, device_name, say_more=say_more), strict=True):
+    for row, blank in zip(rows, blanks, strict=True):
         if row.timestamp != timestamp:
             timestamp = row.timestamp
             iso = _iso(timestamp)
@@ -537,34 +551,41 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
             record["error_flag"] = None if code is None else True
             record["error_description"] = ERROR_DESCRIPTIONS.get(code or 0)
         records.append(record)
-    if say_more:
-        for row, record in zip(several, records, strict=True):
+    if _say_more(rows):
+        for row, record in zip(rows, records, strict=True):
             record["extra"] = _extra(row)
     return records
 
 
-def sightings(records: Sequence[dict[str, Any]]) -> list[Sighting]:
-    """Return which channels records are of, given in the order of time."""
-    ends: dict[tuple[int, int, str, str, str | None], list[dict[str, Any]]] = {}
-    for record in records:
-        channel = _CHANNEL(record)
-        if channel in ends:
-            ends[channel][1] = record
-        else:
-            ends[channel] = [record, record]
+def _say_more(rows: list[Row]) -> bool:
+    """Return whether rows may have more than most have."""
+    return set(map(type, rows)) != {Row}
+
+
+def sightings(read: Iterable[tuple[int, Blanks]]) -> list[Sighting]:
+    """Return which channels have been read.
+
+    Args:
+        read: Moments in their order, each with what its records have in common with those of others: mostly the same.
+    """
+    layouts: dict[int, tuple[Blanks, int, int]] = {}
+    for moment, blanks in read:
+        _, first, _ = layouts.get(id(blanks), (blanks, moment, moment))
+        layouts[id(blanks)] = (blanks, first, moment)
+    ends: dict[tuple[int, int, str, str, str | None], tuple[int, int]] = {}
+    for blanks, first, last in layouts.values():
+        for channel in map(_CHANNEL, blanks):
+            known = ends.get(channel, (first, last))
+            ends[channel] = (min(known[0], first), max(known[1], last))
     return [
-        Sighting(
-            Channel(port, index, measurement, sensor_name, "", units or ""),
-            (_seconds(first["timestamp_utc"]), _seconds(last["timestamp_utc"])),
-        )
-        for (port, index, measurement, sensor_name, units), (first, last) in ends.items()
+        Sighting(Channel(port, index, measurement, sensor_name, "", units or ""), moments)
+        for (port, index, measurement, sensor_name, units), moments in ends.items()
     ]
 
 
 _CHANNEL = itemgetter("port_number", "sub_sensor_index", "measurement", "sensor_name", "units")
 
 
-@functools.lru_cache(maxsize=64)
 def _seconds(timestamp: str) -> int:
     return int(datetime.fromisoformat(timestamp).timestamp())
 
@@ -612,20 +633,10 @@ def _may_be_repeated(identities: list[tuple[Any, Any]]) -> bool:
         return True
 
 
-def _blanks(rows: list[Row], device_sn: str, device_name: str | None, *, say_more: bool) -> Sequence[dict[str, Any]]:
-    """Return a record for each row of a moment, with what it has in common with those of other moments."""
-    positions: tuple[int | None, ...] = (None,) * len(rows)
-    if say_more:
-        positions = tuple([None if row.position is None else row.index for row in rows])
-    # So many that they must not stay in memory.
-    blanks_of = _blanks_of.__wrapped__ if len(rows) > RECORDS_AT_ONCE else _blanks_of
-    return blanks_of(device_sn, device_name, tuple(map(_SERIES, rows)), positions)
-
-
 @functools.lru_cache(maxsize=16)
 def _blanks_of(
     device_sn: str, device_name: str | None, all_series: tuple[_Series, ...], positions: tuple[int | None, ...]
-) -> Sequence[dict[str, Any]]:
+) -> Blanks:
     """Return the same, made once: a device mostly has the same series, in the same order, at each moment."""
     indices = _free_indices([_place(series) for series in all_series], positions)
     return [_blank(device_sn, device_name, series, index) for series, index in zip(all_series, indices, strict=True)]
