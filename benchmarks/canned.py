@@ -28,13 +28,14 @@ PATH = "/api/v4/get_readings/"
 OPTIONS = Options(seed=1)
 
 
-def build(pages: int, records: int, *, error_rate: float | None = None) -> list[bytes]:
+def build(pages: int, records: int, *, error_rate: float | None = None, unknown_fields: bool = False) -> list[bytes]:
     """Return the bodies of a device's pages, one for each.
 
     Args:
         pages: How many.
         records: Of each page; 24 readings each.
         error_rate: Share of the values that are errors; 0 also keeps the word NaN out. None: the emulator's.
+        unknown_fields: Whether each metadata and each reading has a field more that nobody knows.
     """
     device = Device(PROTOTYPE, records=pages * records)
     if error_rate is not None:
@@ -49,7 +50,13 @@ def build(pages: int, records: int, *, error_rate: float | None = None) -> list[
     request = Request(PATH, params)
     query = ReadingsQuery.parse(params)
     firsts = range(1, pages * records + 1, records)
-    return [json_body(device, OPTIONS, query, range(first, first + records), request) for first in firsts]
+    bodies = [json_body(device, OPTIONS, query, range(first, first + records), request) for first in firsts]
+    return [_with_unknown_fields(body) for body in bodies] if unknown_fields else bodies
+
+
+def _with_unknown_fields(body: bytes) -> bytes:
+    """Return a page with a field more in each metadata, as in METER's example, and in each reading."""
+    return body.replace(b'"metadata":{', b'"metadata":{"errors":[],').replace(b',"mrid":', b',"quality":1,"mrid":')
 
 
 def readings_in(pages: int, records: int) -> int:
@@ -101,10 +108,11 @@ class Server(ThreadingHTTPServer):
 @click.option("--pages", type=int, required=True, help="Pages of each device.")
 @click.option("--records", type=int, default=2000, help="Records of each page.")
 @click.option("--error-rate", type=float, help="Share of the values that are errors.")
+@click.option("--unknown-fields", is_flag=True, help="A field more in each metadata and reading.")
 @click.option("--call-log", type=click.Path(path_type=Path), required=True, help="A line of JSON for every call.")
-def serve(pages: int, records: int, error_rate: float | None, call_log: Path) -> None:
+def serve(pages: int, records: int, error_rate: float | None, *, unknown_fields: bool, call_log: Path) -> None:
     """Serve until killed."""
-    bodies = build(pages, records, error_rate=error_rate)
+    bodies = build(pages, records, error_rate=error_rate, unknown_fields=unknown_fields)
     Handler.pages = [body.split(PROTOTYPE.encode()) for body in bodies]
     Handler.records = records
     with call_log.open("a", encoding="utf-8", buffering=1) as Handler.log:

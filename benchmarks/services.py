@@ -56,7 +56,9 @@ def devices(pages: Sequence[int], page_size: int) -> list[Device]:
 
 
 @contextmanager
-def canned(log: Path, *, pages: int, page_size: int, error_rate: float | None = None) -> Iterator[Mapping[str, object]]:
+def canned(
+    log: Path, *, pages: int, page_size: int, error_rate: float | None = None, unknown_fields: bool = False
+) -> Iterator[Mapping[str, object]]:
     """Run a service that sends what it has built before, and yield the settings that let the tap read from it.
 
     The settings lack `device_sns`: it answers for any. No limit holds.
@@ -66,9 +68,11 @@ def canned(log: Path, *, pages: int, page_size: int, error_rate: float | None = 
         pages: Of each device.
         page_size: Records of a page.
         error_rate: Share of the values that are errors; None: the emulator's.
+        unknown_fields: Whether each metadata and each reading has a field more that nobody knows.
     """
     rate = () if error_rate is None else (f"--error-rate={error_rate}",)
-    options = (f"--pages={pages}", f"--records={page_size}", f"--call-log={log}", *rate)
+    unknown = ("--unknown-fields",) if unknown_fields else ()
+    options = (f"--pages={pages}", f"--records={page_size}", f"--call-log={log}", *rate, *unknown)
     with serving(sys.executable, "-m", "benchmarks.canned", *options) as url:
         yield {
             "api_url": url,

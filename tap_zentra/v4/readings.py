@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 from singer_sdk import typing as th
 
-from tap_zentra.bodies import clean_units, comparable
+from tap_zentra.bodies import beside_columns, clean_units, comparable
 from tap_zentra.singer import columns, overlap
 from tap_zentra.singer.bookmarks import Bookmark, known_of
 from tap_zentra.singer.moments import iso_timestamp, latest_moment
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tap_zentra.v4.api import Api
     from tap_zentra.v4.pagination import Step
     from tap_zentra.v4.places import Series
-    from tap_zentra.v4.responses import Metadata, Reading
+    from tap_zentra.v4.responses import Reading
 
 READINGS = th.PropertiesList(
     columns.DEVICE_SN,
@@ -265,6 +265,7 @@ def reading_records(series: Iterable[Series], device_sn: str, *, wanted: Collect
         sensor_name = metadata.sensor_name or None
         sensor_sn = metadata.sensor_sn or None
         depth = metadata.depth or None
+        of_entry = beside_columns(metadata)
         for reading in readings:
             if reading.mrid in wanted:
                 yield {
@@ -285,7 +286,7 @@ def reading_records(series: Iterable[Series], device_sn: str, *, wanted: Collect
                     "sensor_name": sensor_name,
                     "sensor_sn": sensor_sn,
                     "depth": depth,
-                    "extra": _extra(metadata, reading),
+                    "extra": _extra(of_entry, reading) if of_entry or reading.unknown else reading.extra,
                 }
 
 
@@ -349,8 +350,7 @@ def record_contents(series: Iterable[Series], wanted: Collection[int]) -> dict[i
 _ENCODER = msgspec.json.Encoder()
 
 
-def _extra(metadata: Metadata, reading: Reading) -> dict[str, Any] | None:
+def _extra(of_entry: dict[str, Any] | None, reading: Reading) -> dict[str, Any] | None:
     """Return the fields of an entry and of a reading that no column knows; a reading's win over an entry's."""
-    if metadata.extra is None:
-        return reading.extra
-    return {**metadata.extra, **(reading.extra or {})}
+    of_reading = beside_columns(reading)
+    return {**of_entry, **(of_reading or {})} if of_entry else of_reading

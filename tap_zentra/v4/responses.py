@@ -6,18 +6,22 @@ dirty in a body is settled by `bodies`.
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 
 from tap_zentra.bodies import (
     EXTRA,
+    MOST_UNKNOWN_FIELDS,
+    UNKNOWN_FIELD,
     Integer,
     Natural,
     Port,
     Timestamp,
     UnexpectedBodyError,
+    Unknown,
     decode_leniently,
     is_anything,
     is_flag,
@@ -25,8 +29,10 @@ from tap_zentra.bodies import (
     is_natural,
     is_text,
     make_whole,
+    may_have_nul,
     objects,
     set_odd_fields_aside,
+    with_unknown_fields,
 )
 from tap_zentra.calls.errors import one_line
 from tap_zentra.settings import same_device
@@ -55,6 +61,8 @@ class Reading(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     sub_sensor_index: Natural | None = None
     extra: dict[str, Any] | None = msgspec.field(default=None, name=EXTRA)
 
+    unknown: ClassVar[Unknown] = ()
+
 
 class Metadata(msgspec.Struct, forbid_unknown_fields=True):
     """What all readings of an entry share."""
@@ -68,6 +76,8 @@ class Metadata(msgspec.Struct, forbid_unknown_fields=True):
     depth: str | None = None
     sub_sensor_index: Natural | None = None
     extra: dict[str, Any] | None = msgspec.field(default=None, name=EXTRA)
+
+    unknown: ClassVar[Unknown] = ()
 
 
 class Entry(msgspec.Struct):
@@ -91,7 +101,16 @@ class ReadingsPage(msgspec.Struct):
     data: dict[str, list[Entry]]
 
 
-_PAGE_DECODER = msgspec.json.Decoder(ReadingsPage)
+@functools.lru_cache(maxsize=16)
+def _page_decoder(of_metadata: tuple[str, ...], of_readings: tuple[str, ...]) -> msgspec.json.Decoder[ReadingsPage]:
+    """Return what decodes pages whose metadata and readings may have fields of these names too."""
+    metadata, reading = with_unknown_fields(Metadata, of_metadata), with_unknown_fields(Reading, of_readings)
+    entry = msgspec.defstruct("Entry", [("metadata", metadata), ("readings", list[reading])], bases=(Entry,))  # type: ignore[valid-type]
+    page = msgspec.defstruct("ReadingsPage", [("data", dict[str, list[entry]])], bases=(ReadingsPage,))  # type: ignore[valid-type]
+    return cast("msgspec.json.Decoder[ReadingsPage]", msgspec.json.Decoder(page))
+
+
+_UNKNOWN_FIELD = re.compile(UNKNOWN_FIELD + r"\$\.data\[\.\.\.\]\[\d+\]\.(?:(metadata)|readings\[\d+\])`")
 
 _BARE_NAN = re.compile(rb'"value"(?<!\\"value")\s*:\s*NaN\b')
 """A value that strict parsers refuse. Within a text, the first quote would have a backslash in front."""
@@ -107,15 +126,33 @@ def decode_page(body: bytes | bytearray) -> ReadingsPage:
         NotJSONError: The body is no JSON text.
         UnexpectedBodyError: A field is missing or of the wrong type; it is named.
     """
-    if b"\\u0000" in body:
+    if may_have_nul(body):
         return _decode_page_leniently(body)
     if b"NaN" in body:
         body = _BARE_NAN.sub(b'"value":null', body)
     try:
-        return _PAGE_DECODER.decode(body)
+        return _decode_page_strictly(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # An odd field, another word that is not JSON, or a fault: the slow way tells them apart.
         return _decode_page_leniently(body)
+
+
+def _decode_page_strictly(body: bytes | bytearray) -> ReadingsPage:
+    """Decode a response, whatever fields its metadata and readings have that nobody knows."""
+    of_metadata: tuple[str, ...] = ()
+    of_readings: tuple[str, ...] = ()
+    while True:
+        try:
+            return _page_decoder(of_metadata, of_readings).decode(body)
+        except msgspec.ValidationError as error:
+            unknown = _UNKNOWN_FIELD.fullmatch(str(error))
+            known = of_metadata if unknown and unknown[2] else of_readings
+            if unknown is None or unknown[1] in known or len(known) == MOST_UNKNOWN_FIELDS:
+                raise
+            if unknown[2]:
+                of_metadata = (*of_metadata, unknown[1])
+            else:
+                of_readings = (*of_readings, unknown[1])
 
 
 def _decode_page_leniently(body: bytes | bytearray) -> ReadingsPage:

@@ -8,13 +8,13 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 from singer_sdk import typing as th
 
-from tap_zentra.bodies import NO_PORT, UnexpectedBodyError, clean_units, comparable
+from tap_zentra.bodies import NO_PORT, UnexpectedBodyError, beside_columns, clean_units, comparable
 from tap_zentra.settings import same_device
 from tap_zentra.singer import columns, overlap
 from tap_zentra.singer.bookmarks import Bookmark, known_of
@@ -26,7 +26,7 @@ from tap_zentra.v5.account import Account
 from tap_zentra.v5.api import PageTokenRefusedError
 from tap_zentra.v5.devices import subscription_warning
 from tap_zentra.v5.pagination import MonthPaginator
-from tap_zentra.v5.responses import DataPage, decode_page, require_page_of
+from tap_zentra.v5.responses import DataPage, Row, decode_page, require_page_of
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tap_zentra.settings import Settings
     from tap_zentra.singer.bookmarks import Bookmarks
     from tap_zentra.v5.api import Api
-    from tap_zentra.v5.responses import ListedDevice, Row
+    from tap_zentra.v5.responses import ListedDevice
 
 READINGS_V5 = th.PropertiesList(
     columns.DEVICE_SN,
@@ -119,7 +119,7 @@ class MonthOfReadings(Page):
         data: The page.
         range: First and last moment of which readings may be wanted.
         wanted: The moments whose readings become records.
-        records: Makes the records of one moment.
+        lay_out: Tells the rows of one moment apart, and what their records have in common with others.
         bookmark_at: Where the device stands once all up to a moment has been written.
         bookmark: Where it stands once the page has been written; None: it has no bookmark yet.
     """
@@ -128,37 +128,28 @@ class MonthOfReadings(Page):
     data: DataPage
     range: tuple[int, int]
     wanted: Collection[int]
-    records: Callable[[Iterable[Row]], list[dict[str, Any]]]
+    lay_out: Callable[[Iterable[Row]], tuple[list[Row], Blanks]]
     bookmark_at: Callable[[int], Bookmark | None]
     bookmark: Bookmark | None
 
     @override
     def parts(self) -> Iterator[Part]:
         records = list(self.before)
-        unchanged: list[Row] = []
+        read: list[tuple[int, Blanks]] = [(_seconds(record["timestamp_utc"]), [record]) for record in records]
+        count = len(records)
         for moment, rows in by_moment(self.data.rows(*self.range)):
             if moment > self.range[1]:
                 break
+            told_apart, blanks = self.lay_out(rows)
             if moment in self.wanted:
-                records += self.records(rows)
-            else:
-                unchanged += rows
-            if len(records) + len(unchanged) >= RECORDS_AT_ONCE:
-                yield self._part(records, unchanged, functools.partial(self.bookmark_at, moment))
-                records, unchanged = [], []
-        yield self._part(records, unchanged, lambda: self.bookmark)
-
-    def _part(
-        self, records: list[dict[str, Any]], unchanged: list[Row], bookmark: Callable[[], Bookmark | None]
-    ) -> Part:
-        def seen() -> list[Sighting]:
-            if not unchanged:
-                return sightings(records)
-            of_unchanged = [self.records(rows) for _, rows in by_moment([unchanged])]
-            read = [*records, *itertools.chain.from_iterable(of_unchanged)]
-            return sightings(sorted(read, key=itemgetter("timestamp_utc")))
-
-        return Part(records, bookmark, seen)
+                records += filled(told_apart, blanks)
+            read.append((moment, blanks))
+            count += len(blanks)
+            if count >= RECORDS_AT_ONCE:
+                bookmark = functools.partial(self.bookmark_at, moment)
+                yield Part(records, bookmark, functools.partial(sightings, read))
+                records, read, count = [], [], 0
+        yield Part(records, lambda: self.bookmark, functools.partial(sightings, read))
 
 
 class ReadingsReader:
@@ -339,7 +330,7 @@ class ReadingsReader:
             data=page,
             range=(kept[0], kept[-1]) if kept else (0, -1),
             wanted={*new, *changed.intersection(kept)},
-            records=functools.partial(reading_records, device_sn=self._device_sn, device_name=page.device_name),
+            lay_out=functools.partial(lay_out, device_sn=self._device_sn, device_name=page.device_name),
             bookmark_at=functools.partial(self._bookmark_at, page),
             bookmark=self._standing,
             positions=(new[0], new[-1]) if new else None,
@@ -497,7 +488,16 @@ class ReadingsV5Stream(FleetStream[Account]):
 
 def by_moment(pieces: Iterable[list[Row]]) -> Iterator[tuple[int, Iterator[Row]]]:
     """Yield the rows of each moment, given rows in the order of time."""
-    return itertools.groupby(itertools.chain.from_iterable(pieces), key=lambda row: int(row.timestamp))
+    stamped = itertools.groupby(itertools.chain.from_iterable(pieces), key=_TIMESTAMP)
+    for moment, groups in itertools.groupby(stamped, key=_whole_second):  # called for each moment, not for each row
+        yield moment, itertools.chain.from_iterable(rows for _, rows in groups)
+
+
+_TIMESTAMP = attrgetter("timestamp")
+
+
+def _whole_second(stamped: tuple[float, Iterable[Row]]) -> int:
+    return int(stamped[0])
 
 
 def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | None) -> list[dict[str, Any]]:
@@ -508,43 +508,78 @@ def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | N
         device_sn: The device's serial number, as the user gave it.
         device_name: What its owner calls it.
     """
+    return filled(*lay_out(rows, device_sn=device_sn, device_name=device_name))
+
+
+Blanks = list[dict[str, Any]]
+"""A record for each row of a moment, with what it has in common with those of other moments."""
+
+
+def lay_out(rows: Iterable[Row], *, device_sn: str, device_name: str | None) -> tuple[list[Row], Blanks]:
+    """Return the rows of a moment without repetitions, and their records as far as other moments have the same.
+
+    Args:
+        rows: All rows of a device at one moment.
+        device_sn: The device's serial number, as the user gave it.
+        device_name: What its owner calls it.
+    """
+    told_apart = list(rows)
+    positions: tuple[int | None, ...] = (None,) * len(told_apart)
+    if _say_more(told_apart):
+        told_apart = _without_repetitions(told_apart)
+        positions = tuple([None if row.position is None else row.index for row in told_apart])
+    # So many that they must not stay in memory.
+    blanks_of = _blanks_of.__wrapped__ if len(told_apart) > RECORDS_AT_ONCE else _blanks_of
+    return told_apart, blanks_of(device_sn, device_name, tuple(map(_SERIES, told_apart)), positions)
+
+
+def filled(rows: list[Row], blanks: Blanks) -> list[dict[str, Any]]:
+    """Return the records of the rows of a moment, given what they have in common with those of other moments."""
     timestamp, iso = -1.0, ""
     records = []
-    for row, index in _told_apart(list(rows)):
+    for row, blank in zip(rows, blanks, strict=True):
         if row.timestamp != timestamp:
             timestamp = row.timestamp
             iso = _iso(timestamp)
-        code, series = row.error_code, (row.port_num, row.sensor_name, row.measurement, row.unit)
-        record = _of_series(device_sn, device_name, series).copy()
+        record = blank.copy()
         record["timestamp_utc"] = iso
-        record["sub_sensor_index"] = index
         record["value"] = row.value
         record["local_datetime"] = row.datetime or None
+        code = row.error_code
         if code != 0:
             record["error_code"] = code
             record["error_flag"] = None if code is None else True
             record["error_description"] = ERROR_DESCRIPTIONS.get(code or 0)
-        if row.extra is not None or row.position is not None or row.reading_id is not None or row.unknown:
-            record["extra"] = _extra(row)
         records.append(record)
+    if _say_more(rows):
+        for row, record in zip(rows, records, strict=True):
+            record["extra"] = _extra(row)
     return records
 
 
-def sightings(records: Sequence[dict[str, Any]]) -> list[Sighting]:
-    """Return which channels records are of, given in the order of time."""
-    ends: dict[tuple[int, int, str, str, str | None], list[dict[str, Any]]] = {}
-    for record in records:
-        channel = _CHANNEL(record)
-        if channel in ends:
-            ends[channel][1] = record
-        else:
-            ends[channel] = [record, record]
+def _say_more(rows: list[Row]) -> bool:
+    """Return whether rows may have more than most have."""
+    return set(map(type, rows)) != {Row}
+
+
+def sightings(read: Iterable[tuple[int, Blanks]]) -> list[Sighting]:
+    """Return which channels have been read.
+
+    Args:
+        read: Moments in their order, each with what its records have in common with those of others: mostly the same.
+    """
+    layouts: dict[int, tuple[Blanks, int, int]] = {}
+    for moment, blanks in read:
+        _, first, _ = layouts.get(id(blanks), (blanks, moment, moment))
+        layouts[id(blanks)] = (blanks, first, moment)
+    ends: dict[tuple[int, int, str, str, str | None], tuple[int, int]] = {}
+    for blanks, first, last in layouts.values():
+        for channel in map(_CHANNEL, blanks):
+            known = ends.get(channel, (first, last))
+            ends[channel] = (min(known[0], first), max(known[1], last))
     return [
-        Sighting(
-            Channel(port, index, measurement, sensor_name, "", units or ""),
-            (_seconds(first["timestamp_utc"]), _seconds(last["timestamp_utc"])),
-        )
-        for (port, index, measurement, sensor_name, units), (first, last) in ends.items()
+        Sighting(Channel(port, index, measurement, sensor_name, "", units or ""), moments)
+        for (port, index, measurement, sensor_name, units), moments in ends.items()
     ]
 
 
@@ -555,72 +590,94 @@ def _seconds(timestamp: str) -> int:
     return int(datetime.fromisoformat(timestamp).timestamp())
 
 
+_Series = tuple[int | None, str | None, str, str | None]
+"""Port, sensor, measurement and unit, as the service sends them."""
+
+_SERIES = cast("Callable[[Row], _Series]", attrgetter("port_num", "sensor_name", "measurement", "unit"))
+
+_IDENTITY = attrgetter("position", "reading_id")
+
 _Place = tuple[int, str, str]
-"""Port, sensor and measurement."""
+"""Port, sensor and measurement, as the key has them."""
 
 
-def _told_apart(rows: list[Row]) -> Iterable[tuple[Row, int]]:
-    """Return the rows of a moment, each with the index that no other row of its place has there."""
-    places = [
-        (NO_PORT if row.port_num is None else row.port_num, row.sensor_name or "", row.measurement) for row in rows
-    ]
-    if len(set(places)) == len(rows):  # mostly
-        return [(row, 0 if row.position is None else row.index or 0) for row in rows]
-    return _with_free_indices(list(_once(zip(places, rows, strict=True))))
+def _place(series: _Series) -> _Place:
+    port, sensor, measurement, _ = series
+    return (NO_PORT if port is None else port, sensor or "", measurement)
 
 
-def _once(rows: Iterable[tuple[_Place, Row]]) -> Iterator[tuple[_Place, Row]]:
-    """Yield the rows of a moment without those that say again, with the same id or position, what another has said.
+def _without_repetitions(rows: list[Row]) -> list[Row]:
+    """Return the rows of a moment without those that say again, with the same id or position, what another has said.
 
     Rows with neither may be two depths that read the same, so all of them are kept.
     """
+    if not _may_be_repeated([*map(_IDENTITY, rows)]):  # mostly
+        return rows
     seen = set()
-    for place, row in rows:
+    once = []
+    for row in rows:
         if row.position is None and row.reading_id is None:
-            yield place, row
+            once.append(row)
         elif (whole := _ENCODER.encode(row)) not in seen:
             seen.add(whole)
-            yield place, row
+            once.append(row)
+    return once
 
 
-def _with_free_indices(rows: Sequence[tuple[_Place, Row]]) -> Iterator[tuple[Row, int]]:
-    """Yield each row of a moment with its position, which may not be unique: nothing of it is documented.
+def _may_be_repeated(identities: list[tuple[Any, Any]]) -> bool:
+    """Return whether two of some rows of a moment may be the same, by their positions and ids."""
+    told = [identity for identity in identities if identity != (None, None)]
+    try:
+        return len(set(told)) < len(told)
+    except TypeError:  # lists or objects
+        return True
+
+
+@functools.lru_cache(maxsize=16)
+def _blanks_of(
+    device_sn: str, device_name: str | None, all_series: tuple[_Series, ...], positions: tuple[int | None, ...]
+) -> Blanks:
+    """Return the same, made once: a device mostly has the same series, in the same order, at each moment."""
+    indices = _free_indices([_place(series) for series in all_series], positions)
+    return [_blank(device_sn, device_name, series, index) for series, index in zip(all_series, indices, strict=True)]
+
+
+def _free_indices(places: Sequence[_Place], positions: Sequence[int | None]) -> Iterator[int]:
+    """Yield an index for each row of a moment: its position, which may not be unique, as nothing of it is documented.
 
     Then, and for a row without one, it is the lowest index that is free.
     """
     taken: set[tuple[_Place, int]] = set()
     indices: list[int | None] = []
-    for place, row in rows:
-        index = row.index
+    for place, position in zip(places, positions, strict=True):
+        index = position
         if index is not None and (place, index) not in taken:
             taken.add((place, index))
         else:
             index = None
         indices.append(index)
     next_index: Counter[_Place] = Counter()
-    for (place, row), known in zip(rows, indices, strict=True):
+    for place, known in zip(places, indices, strict=True):
         index = known
         if index is None:
             index = next_index[place]
             while (place, index) in taken:
                 index += 1
             next_index[place] = index + 1
-        yield row, index
+        yield index
 
 
 @functools.lru_cache(maxsize=1024)
-def _of_series(
-    device_sn: str, device_name: str | None, series: tuple[int | None, str | None, str, str | None]
-) -> dict[str, Any]:
+def _blank(device_sn: str, device_name: str | None, series: _Series, index: int) -> dict[str, Any]:
     """Return a record of a series as it mostly is, to be copied: sooner done than naming all columns of each."""
-    port, sensor, measurement, unit = series
+    (port, sensor, measurement), unit = _place(series), series[3]
     return {
         "device_sn": device_sn,
         "timestamp_utc": None,
-        "port_number": NO_PORT if port is None else port,
-        "sensor_name": sensor or "",
+        "port_number": port,
+        "sensor_name": sensor,
         "measurement": measurement,
-        "sub_sensor_index": 0,
+        "sub_sensor_index": index,
         "value": None,
         "units": spelled_units(unit),
         "error_code": 0,
@@ -672,13 +729,10 @@ def _iso(timestamp: float) -> str:
 
 def _extra(row: Row) -> dict[str, Any] | None:
     """Return the fields of a row that no column knows."""
-    extra = {}
-    if row.position is not None:
-        extra["position"] = row.position
-    if row.reading_id is not None:
-        extra["reading_id"] = row.reading_id
-    for attribute, name in row.unknown:
-        value = getattr(row, attribute)
-        if value is not msgspec.UNSET:
-            extra[name] = value
-    return extra | row.extra if row.extra else extra or None
+    extra = beside_columns(row)
+    position, reading_id = _IDENTITY(row)
+    if reading_id is not None:
+        extra = {"reading_id": reading_id} | (extra or {})
+    if position is not None:
+        extra = {"position": position} | (extra or {})
+    return extra

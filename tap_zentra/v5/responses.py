@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Sequence  # noqa: TC003 - msgspec needs it
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
 import msgspec
@@ -21,17 +22,22 @@ from tap_zentra.bodies import (
     BIGGEST_INTEGER,
     EXTRA,
     LAST_TIMESTAMP,
+    MOST_UNKNOWN_FIELDS,
+    UNKNOWN_FIELD,
     Integer,
     NotJSONError,
     Port,
     UnexpectedBodyError,
+    Unknown,
     decode_leniently,
     is_anything,
     is_integer,
     is_text,
     make_whole,
+    may_have_nul,
     objects,
     set_odd_fields_aside,
+    with_unknown_fields,
 )
 from tap_zentra.calls.errors import one_line
 from tap_zentra.settings import same_device
@@ -50,9 +56,6 @@ PIECE_ROWS = 700
 KEPT_PIECES = 32
 """Pieces at the end of a page that stay decoded, some 10 MB: the last days are looked at more than once."""
 
-MOST_UNKNOWN_FIELDS = 20
-"""Fields that nobody knows, of a row, for which it stays worthwhile to make a type."""
-
 DEEPEST = 50
 """Levels of lists and objects in a field of a device: what is kept of it is copied by recursion, in a state."""
 
@@ -63,7 +66,7 @@ EARLIEST_EXPIRATION = 946_684_800
 class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """One value of one sensor at one moment, as the service sends it; `timestamp` is in seconds since 1970.
 
-    Fields in the service's order are decoded soonest.
+    Fields in the service's order are decoded soonest. Those that only a `RowWithMore` has say nothing here.
     """
 
     port_num: Port | None = None
@@ -76,12 +79,11 @@ class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     )
     datetime: str | None = None
     error_code: Integer | None = None
-    position: Any = None
-    reading_id: Any = None
-    extra: dict[str, Any] | None = msgspec.field(default=None, name=EXTRA)
 
-    unknown: ClassVar[Sequence[tuple[str, str]]] = ()
-    """The fields that nobody knows, in the order of their names: attribute, name; UNSET where a row has none."""
+    position: ClassVar[Any] = None
+    reading_id: ClassVar[Any] = None
+    extra: ClassVar[dict[str, Any] | None] = None
+    unknown: ClassVar[Unknown] = ()
 
     @property
     def moment(self) -> int:
@@ -95,6 +97,14 @@ class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
         if isinstance(position, float) and position.is_integer():
             position = int(position)
         return position if type(position) is int and 0 <= position <= BIGGEST_INTEGER else None
+
+
+class RowWithMore(Row, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """A row of a page whose rows say more: which value of several it is, or what nobody knows."""
+
+    position: Any = None  # type: ignore[misc]
+    reading_id: Any = None  # type: ignore[misc]
+    extra: dict[str, Any] | None = msgspec.field(default=None, name=EXTRA)  # type: ignore[misc]
 
 
 _FIELDS: Fields = {
@@ -144,22 +154,15 @@ _BODY = msgspec.json.Decoder(_Body)
 
 
 @functools.lru_cache(maxsize=16)
-def _rows_decoder(unknown: tuple[str, ...]) -> msgspec.json.Decoder[list[Row]]:
+def _rows_decoder(more: tuple[str, ...]) -> msgspec.json.Decoder[list[Row]]:
     """Return what decodes rows that may have fields of these names too."""
-    if not unknown:
+    if not more:
         return msgspec.json.Decoder(list[Row])
-    fields = [(f"unknown_{number}", name) for number, name in enumerate(sorted(unknown))]
-    kind = msgspec.defstruct(
-        "RowWithUnknownFields",
-        [(attribute, Any, msgspec.field(default=msgspec.UNSET, name=name)) for attribute, name in fields],
-        bases=(Row,),
-        namespace={"unknown": fields},
-    )
+    kind = with_unknown_fields(RowWithMore, {*more} - {*RowWithMore.__struct_encode_fields__})
     return cast("msgspec.json.Decoder[list[Row]]", msgspec.json.Decoder(list[kind]))  # type: ignore[valid-type]
 
 
-_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.+?)` - at `")
-"""msgspec's words. Should they change, such rows are only decoded more slowly."""
+_UNKNOWN_FIELD = re.compile(UNKNOWN_FIELD)
 
 _BETWEEN_ROWS = re.compile(rb"\}\s*,\s*\{")
 """Where a page may be cut. Within a text or an object the piece would be no JSON; then it is cut further on."""
@@ -167,7 +170,7 @@ _BETWEEN_ROWS = re.compile(rb"\}\s*,\s*\{")
 _NO_NUMBER = re.compile(rb'("(?<!\\")\s*:\s*)(?:NaN|-?Infinity)\b')
 """A field that strict parsers refuse. Within a text, the first quote would have a backslash in front."""
 
-_NUL = b"\\u0000"
+_TIMESTAMP = attrgetter("timestamp")
 
 
 @dataclass(frozen=True)
@@ -193,18 +196,18 @@ class DataPage:
         is_descending: Whether the service sent the newest ones first.
     """
 
-    def __init__(self, body: _Body, *, may_have_nul: bool = False) -> None:
+    def __init__(self, body: _Body, *, has_nul: bool = False) -> None:
         """Check all rows.
 
         Args:
             body: A page.
-            may_have_nul: Whether a text in it may hold a NUL.
+            has_nul: Whether a text in it may hold a NUL.
 
         Raises:
             NotJSONError: The rows are no JSON.
             UnexpectedBodyError: A field of a row, or of the metadata, is missing or of the wrong type; it is named.
         """
-        told = decode_leniently(body.metadata) if may_have_nul else msgspec.json.decode(body.metadata)
+        told = decode_leniently(body.metadata) if has_nul else msgspec.json.decode(body.metadata)
         metadata = _convert({"metadata": told}, _Head).metadata
         name = metadata.device_name
         self.device_id = metadata.device_id
@@ -212,13 +215,13 @@ class DataPage:
         self.known = _known(cast("dict[str, Any]", told), name_is_known=self.device_name is not None)
         self.next_token = (body.pagination.next_token if body.pagination else None) or None
         self._values = memoryview(body.values)
-        self._may_have_nul = may_have_nul
-        self._unknown: tuple[str, ...] = ()
+        self._has_nul = has_nul
+        self._more: tuple[str, ...] = ()
         self._pieces: list[_Piece] = []
         moments: dict[int, None] = {}
         is_sorted, latest = True, 0
         for start, stop, rows in self._cut():
-            several = [int(row.timestamp) for row in rows]
+            several = [int(timestamp) for timestamp, _ in itertools.groupby(map(_TIMESTAMP, rows))]
             is_sorted = is_sorted and latest <= several[0] and several == sorted(several)
             latest = several[-1]
             moments.update(dict.fromkeys(several))
@@ -288,7 +291,7 @@ class DataPage:
 
     def _decode(self, start: int, stop: int) -> list[Row]:
         text = b"".join((b"[", self._values[start:stop], b"]"))
-        if not (self._may_have_nul and _NUL in text):
+        if not (self._has_nul and may_have_nul(text)):
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return self._decode_strictly(text)
         # An odd field, a boundary that is none, or a fault: the slow way tells them apart.
@@ -296,18 +299,18 @@ class DataPage:
         for row in objects(raw):
             make_whole(row, ("port_num", "error_code"))
             set_odd_fields_aside(row, _FIELDS)
-        return _convert(raw, list[Row])
+        return list(_convert(raw, list[RowWithMore]))
 
     def _decode_strictly(self, text: bytes) -> list[Row]:
-        """Decode rows, whatever fields they have that nobody knows: the page's other rows will have them too."""
+        """Decode rows, whatever more fields they have: the page's other rows will have them too."""
         while True:
             try:
-                return _rows_decoder(self._unknown).decode(text)
+                return _rows_decoder(self._more).decode(text)
             except msgspec.ValidationError as error:
                 unknown = _UNKNOWN_FIELD.match(str(error))
-                if unknown is None or unknown[1] in self._unknown or len(self._unknown) == MOST_UNKNOWN_FIELDS:
+                if unknown is None or unknown[1] in self._more or len(self._more) == MOST_UNKNOWN_FIELDS:
                     raise
-                self._unknown = (*self._unknown, unknown[1])
+                self._more = (*self._more, unknown[1])
 
 
 def decode_page(body: bytes | bytearray) -> DataPage:
@@ -320,7 +323,7 @@ def decode_page(body: bytes | bytearray) -> DataPage:
     try:
         decoded = _decode_body(body)
         if bytes(memoryview(decoded.values)[:1]) == b"[":
-            return DataPage(decoded, may_have_nul=_NUL in body)
+            return DataPage(decoded, has_nul=may_have_nul(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     # A letter that is none, another word that is not JSON, or a fault: the slow way tells them apart.

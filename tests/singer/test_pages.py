@@ -42,7 +42,7 @@ def _record(number: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("records", "lengths"),
-    [(0, [0]), (1, [1, 0]), (RECORDS_AT_ONCE, [1000, 0]), (2 * RECORDS_AT_ONCE + 1, [1000, 1000, 1, 0])],
+    [(0, [0]), (1, [1, 0]), (RECORDS_AT_ONCE, [300, 0]), (2 * RECORDS_AT_ONCE + 1, [300, 300, 1, 0])],
 )
 def test_the_records_of_a_page_without_order_come_before_its_bookmark(records: int, lengths: list[int]) -> None:
     """Those of the next part may come before those of this one, so only the last part moves the bookmark."""

@@ -418,10 +418,10 @@ def test_days_come_in_their_order() -> None:
 
 def test_many_days_are_written_in_parts() -> None:
     """The bookmark moves with the last one."""
-    page = _reader(now=_stamp(4000)).take(_values([0.1] * 2500))
+    page = _reader(now=_stamp(4000)).take(_values([0.1] * 650))
     parts = list(page.parts())
 
-    assert [len(part.records) for part in parts] == [1000, 1000, 500, 0]
+    assert [len(part.records) for part in parts] == [300, 300, 50, 0]
     assert [part.bookmark is None for part in parts] == [True, True, True, False]
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_zentra.bodies import LAST_TIMESTAMP, clean_units
+from tap_zentra.bodies import LAST_TIMESTAMP, MOST_UNKNOWN_FIELDS, clean_units
 from tap_zentra.singer.moments import iso_timestamp
+from tap_zentra.v4 import responses
 from tap_zentra.v4.places import Places
 from tap_zentra.v4.readings import READINGS, READINGS_KEY, reading_records
 from tap_zentra.v4.responses import decode_page, page_size, timestamps_by_mrid
@@ -377,6 +378,43 @@ def test_unknown_fields_of_a_reading_alone_are_kept() -> None:
     body = a_page({"Water Content": [an_entry({"quality": None}, {"mrid": 2})]})
 
     assert [record["extra"] for record in records_of(body)] == [{"quality": None}, None]
+
+
+def test_unknown_fields_are_decoded_without_the_slow_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """METER's own example has one: a page full of them is as good as any other."""
+    monkeypatch.setattr(responses, "decode_leniently", None)
+    readings: list[dict[str, Any]] = [{"mrid": 1}, {"mrid": 2, "quality": None, "a b": [1, "é"]}, {"mrid": 3}]
+    body = a_page(
+        {
+            "Water Content": [an_entry(*readings, errors=[], unknown_0=1)],
+            "Battery": [an_entry({"mrid": 3, "errors": "of a reading"}, zone={"a": 2})],
+        }
+    )
+
+    assert [record["extra"] for record in records_of(body)] == [
+        {"errors": [], "unknown_0": 1},
+        {"errors": [], "unknown_0": 1, "a b": [1, "é"], "quality": None},
+        {"errors": [], "unknown_0": 1},
+        {"zone": {"a": 2}, "errors": "of a reading"},
+    ]
+
+
+@pytest.mark.parametrize("count", [MOST_UNKNOWN_FIELDS, MOST_UNKNOWN_FIELDS + 1])
+def test_any_number_of_unknown_fields_is_kept(count: int) -> None:
+    """Where they are too many for a type of their own, the slow way takes them."""
+    more = {f"field {number:02}": number for number in range(count)}
+    body = a_page({"Battery": [an_entry({"mrid": 1, **more}), an_entry({"mrid": 2}, **more)]})
+
+    assert [record["extra"] for record in records_of(body)] == [more, more]
+
+
+@pytest.mark.parametrize(
+    "name", ["a` - at `$.data[...][0].metadata", "a` - at `$.data[...][0].readings[0]", "", 'a "b"', "a\\b", "a\nb"]
+)
+def test_a_field_may_have_any_name(name: str) -> None:
+    """Also one that reads like the end of an error, or that no type can have: the slow way knows it."""
+    assert record_with(**{name: 1, "quality": 2})["extra"] == {name: 1, "quality": 2}
+    assert record_under(**{name: 1, "quality": 2})["extra"] == {name: 1, "quality": 2}
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

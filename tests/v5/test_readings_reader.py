@@ -553,9 +553,9 @@ def test_a_stop_within_a_page_loses_nothing_and_repeats_nothing(
 
 def test_a_part_holds_as_many_records_as_other_streams_write_at_once() -> None:
     """Little enough for memory and for stopping."""
-    page = _take(_reader(), _page_of(*((float(moment), 1.0) for moment in range(2500))))
+    page = _take(_reader(), _page_of(*((float(moment), 1.0) for moment in range(2 * pages.RECORDS_AT_ONCE + 50))))
 
-    assert [len(part.records) for part in page.parts()] == [pages.RECORDS_AT_ONCE] * 2 + [500]
+    assert [len(part.records) for part in page.parts()] == [pages.RECORDS_AT_ONCE] * 2 + [50]
 
 
 # A token that is refused
