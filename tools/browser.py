@@ -185,19 +185,26 @@ def _from_package(route: Route) -> None:
 
 def _program(playwright: Playwright) -> str:
     """Return the path of a Chromium: one that is here, or else playwright's or the distribution's, newly installed."""
-    found = _installed(playwright)
-    if found:
+    for install in (_install_from_distribution, _install_from_playwright):
+        if found := _installed(playwright):
+            return found
+        install()
+    if found := _installed(playwright):
         return found
-    subprocess.run((sys.executable, "-m", "playwright", "install", "chromium"), check=False)
+    raise BrowserError(
+        "There is no Chromium here; install one, for example with: playwright install --with-deps chromium"
+    )
+
+
+def _install_from_distribution() -> None:
     apt = shutil.which("apt-get")
-    if not _installed(playwright) and apt and os.geteuid() == 0:
-        subprocess.run((apt, "install", "--yes", "chromium"), check=False)  # noqa: S603 - as above
-    found = _installed(playwright)
-    if not found:
-        raise BrowserError(
-            "There is no Chromium here; install one, for example with: playwright install --with-deps chromium"
-        )
-    return found
+    if apt and os.geteuid() == 0:
+        for command in (("update",), ("install", "--yes", "--no-install-recommends", "chromium")):
+            subprocess.run((apt, "--quiet", *command), check=False)  # noqa: S603 - no shell, and nothing that a user typed
+
+
+def _install_from_playwright() -> None:
+    subprocess.run((sys.executable, "-m", "playwright", "install", "chromium"), check=False)
 
 
 def _installed(playwright: Playwright) -> str | None:
