@@ -12,13 +12,13 @@
     {%- if not is_incremental() or relation is none -%}
         {{ return('true') }}
     {%- endif -%}
-    {%- set conditions = [] -%}
+    {%- set behind = [] -%}
     {%- for row in run_query(newest_mrids(relation)) -%}
         {%- set after = '' if row[1] is none or row[0] in var('rebuild_device_sns')
             else ' and mrid > ' ~ (row[1] | int - var('mrid_lookback') | int) -%}
-        {%- do conditions.append('(device_sn = ' ~ as_text(row[0]) ~ after ~ ')') -%}
+        {%- do behind.append((row[0], after)) -%}
     {%- endfor -%}
-    {{ return('(' ~ (conditions or ['false']) | join('\n        or ') ~ ')') }}
+    {{ return(rows_behind(behind)) }}
 {%- endmacro %}
 
 
@@ -95,14 +95,48 @@
         from there
         order by there.device_sn
     {%- endset -%}
-    {%- set conditions = [] -%}
+    {%- set behind = [] -%}
     {%- for row in run_query(query) -%}
         {%- set looked_back = none if row[0] in var('rebuild_device_sns') else row[1] -%}
         {%- set ends = [looked_back, row[2]] | reject('none') | list -%}
         {%- set after = ' and timestamp_utc > ' ~ moment(ends | max) if ends else '' -%}
-        {%- do conditions.append('(device_sn = ' ~ as_text(row[0]) ~ after ~ ')') -%}
+        {%- do behind.append((row[0], after)) -%}
+    {%- endfor -%}
+    {{ return(rows_behind(behind)) }}
+{%- endmacro %}
+
+
+{# The condition for rows of these devices, each with what else must hold of its rows. #}
+{% macro rows_behind(devices) -%}
+    {%- set conditions = [] -%}
+    {%- for device_sn, after in devices -%}
+        {%- do conditions.append('(device_sn = ' ~ as_text(device_sn) ~ after ~ ')') -%}
     {%- endfor -%}
     {{ return('(' ~ (conditions or ['false']) | join('\n        or ') ~ ')') }}
+{%- endmacro %}
+
+
+{#
+    The configuration of models that replace whole days of a device.
+
+    Args:
+        more: The columns of each further index.
+#}
+{% macro of_whole_days(more=[]) -%}
+    {%- set indexes = [] -%}
+    {%- if target.type == 'postgres' -%}
+        {%- for columns in [['device_sn', 'local_date'], ['staged_at']] + more -%}
+            {%- do indexes.append({'columns': columns}) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return({
+        'materialized': 'incremental',
+        'incremental_strategy': 'delete+insert',
+        'unique_key': ['device_sn', 'local_date'],
+        'indexes': indexes,
+        'pre_hook': allow_memory(),
+        'post_hook': gather_statistics(),
+    }) }}
 {%- endmacro %}
 
 

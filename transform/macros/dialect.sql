@@ -76,13 +76,17 @@
 
 {# A full build groups all readings; with PostgreSQL's usual 4 MB it would do so in many small files. #}
 {% macro allow_memory() -%}
-    {% if target.type == 'postgres' and not is_incremental() %}set local work_mem = '256MB'{% endif %}
+    {% if target.type == 'postgres' %}set local work_mem = '256MB'{% endif %}
 {%- endmacro %}
 
 
-{# PostgreSQL plans by figures that it has not gathered yet when a table has just been filled. #}
+{#
+    PostgreSQL plans by figures that it has not gathered yet when a table has just been filled.
+
+    A hook is rendered when the project is parsed, where no run is incremental yet: this and the one above are of all runs.
+#}
 {% macro gather_statistics() -%}
-    {% if target.type == 'postgres' and not is_incremental() %}analyze {{ this }}{% endif %}
+    {% if target.type == 'postgres' %}analyze {{ this }}{% endif %}
 {%- endmacro %}
 
 

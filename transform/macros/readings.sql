@@ -11,44 +11,41 @@
 {%- endmacro %}
 
 
-{# The offset of the local time; the time zone of a reading whose service tells none is taken to be UTC. #}
-{% macro offset_v4(columns) -%}
-    coalesce(
-        {{ column_or_null(columns, 'tz_offset', 'integer') }},
-        {{ offset_v5(columns) }}
-    )
-{%- endmacro %}
+{#
+    The readings of a service, with the columns that both have before they are one table.
 
-{% macro offset_v5(columns) -%}
-    {%- if 'local_datetime' in columns -%}
-        coalesce({{ offset_of('local_datetime') }}, 0)
-    {%- else -%}
-        0
-    {%- endif -%}
-{%- endmacro %}
-
-
-{# No row, with the columns that the readings of a service have before they are one table. #}
-{% macro no_readings() %}
+    Args:
+        relation: The table; none: there is no such table, and no reading.
+        api: The service.
+        condition: Which of them.
+#}
+{% macro readings_of(relation, api, condition) -%}
+    {%- set columns = columns_of(relation) -%}
     select
-        cast(null as varchar) as api,
-        cast(null as varchar) as device_sn,
-        cast(null as varchar) as device_name,
-        cast(null as timestamp) as timestamp_utc,
-        cast(null as integer) as utc_offset,
-        cast(null as integer) as port_number,
-        cast(null as varchar) as measurement,
-        cast(null as integer) as sub_sensor_index,
-        cast(null as varchar) as sensor_name,
-        cast(null as varchar) as sensor_sn,
-        cast(null as varchar) as depth,
-        cast(null as {{ number_type() }}) as value,
-        cast(null as varchar) as units,
-        cast(null as boolean) as error_flag,
-        cast(null as integer) as error_code,
-        cast(null as varchar) as error_description,
-        cast(null as bigint) as mrid
-    where false
+        cast('{{ api }}' as varchar) as api,
+        {{ column_or_null(columns, 'device_sn', 'varchar') }} as device_sn,
+        {{ column_or_null(columns, 'device_name', 'varchar') }} as device_name,
+        {{ column_or_null(columns, 'timestamp_utc', 'timestamp') }} as timestamp_utc,
+        -- The local time of a reading whose service tells no offset is taken to be UTC.
+        coalesce(
+            {{ column_or_null(columns, 'tz_offset', 'integer') }},
+            {{ offset_of(column_or_null(columns, 'local_datetime', 'varchar')) }},
+            0
+        ) as utc_offset,
+        {{ column_or_null(columns, 'port_number', 'integer') }} as port_number,
+        {{ column_or_null(columns, 'measurement', 'varchar') }} as measurement,
+        {{ column_or_null(columns, 'sub_sensor_index', 'integer') }} as sub_sensor_index,
+        nullif({{ column_or_null(columns, 'sensor_name', 'varchar') }}, '') as sensor_name,
+        {{ column_or_null(columns, 'sensor_sn', 'varchar') }} as sensor_sn,
+        {{ column_or_null(columns, 'depth', 'varchar') }} as depth,
+        {{ column_or_null(columns, 'value', number_type()) }} as value,
+        {{ column_or_null(columns, 'units', 'varchar') }} as units,
+        {{ column_or_null(columns, 'error_flag', 'boolean') }} as error_flag,
+        {{ column_or_null(columns, 'error_code', 'integer') }} as error_code,
+        {{ column_or_null(columns, 'error_description', 'varchar') }} as error_description,
+        {{ column_or_null(columns, 'mrid', 'bigint') }} as mrid
+    {% if relation is none %}where false{% else %}from {{ relation }}
+    where {{ condition }}{% endif %}
 {%- endmacro %}
 
 

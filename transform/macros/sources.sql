@@ -1,10 +1,15 @@
 {# The tables of the tap, of which a user has some, and of those not always all columns. #}
 
-{# The relation of a source, or none if there is no such table. #}
+{# The table of a source, or none if there is no such table. #}
 {% macro loaded(name) -%}
-    {%- set declared = source('zentra', name) -%}
+    {{ return(existing(source('zentra', name))) }}
+{%- endmacro %}
+
+
+{# The same relation if it is in the database, or none. #}
+{% macro existing(relation) -%}
     {%- if execute -%}
-        {{ return(adapter.get_relation(declared.database, declared.schema, declared.identifier)) }}
+        {{ return(adapter.get_relation(relation.database, relation.schema, relation.identifier)) }}
     {%- endif -%}
     {{ return(none) }}
 {%- endmacro %}

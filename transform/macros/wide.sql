@@ -6,11 +6,8 @@
 #}
 {% macro wide_columns() -%}
     {%- set columns = [] -%}
-    {%- set sensors = ref('zentra_sensors') -%}
-    {%- if execute -%}
-        {%- set sensors = adapter.get_relation(sensors.database, sensors.schema, sensors.identifier) -%}
-    {%- endif -%}
-    {%- if not execute or sensors is none -%}
+    {%- set sensors = existing(ref('zentra_sensors')) -%}
+    {%- if sensors is none -%}
         {{ return(columns) }}
     {%- endif -%}
     {%- set query -%}

@@ -1,14 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='delete+insert',
-    unique_key=['device_sn', 'local_date'],
-    on_schema_change='append_new_columns',
-    indexes=[
-        {'columns': ['device_sn', 'local_date']}, {'columns': ['timestamp_utc']}, {'columns': ['staged_at']}
-    ] if target.type == 'postgres' else [],
-    pre_hook=allow_memory(),
-    post_hook=gather_statistics(),
-) }}
+{{ config(on_schema_change='append_new_columns', **of_whole_days([['timestamp_utc']])) }}
 
 {%- set columns = wide_columns() %}
 

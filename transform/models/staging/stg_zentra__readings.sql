@@ -13,35 +13,10 @@
 ) }}
 
 {%- set v4 = loaded('readings') -%}
-{%- set v5 = loaded('readings_v5') -%}
-{%- set columns_v4 = columns_of(v4) -%}
-{%- set columns_v5 = columns_of(v5) %}
+{%- set v5 = loaded('readings_v5') %}
 
 with v4 as (
-    {%- if v4 is not none %}
-    select
-        'v4' as api,
-        device_sn,
-        {{ column_or_null(columns_v4, 'device_name', 'varchar') }} as device_name,
-        timestamp_utc,
-        {{ offset_v4(columns_v4) }} as utc_offset,
-        cast(port_number as integer) as port_number,
-        measurement,
-        cast(sub_sensor_index as integer) as sub_sensor_index,
-        {{ column_or_null(columns_v4, 'sensor_name', 'varchar') }} as sensor_name,
-        {{ column_or_null(columns_v4, 'sensor_sn', 'varchar') }} as sensor_sn,
-        {{ column_or_null(columns_v4, 'depth', 'varchar') }} as depth,
-        {{ column_or_null(columns_v4, 'value', number_type()) }} as value,
-        {{ column_or_null(columns_v4, 'units', 'varchar') }} as units,
-        {{ column_or_null(columns_v4, 'error_flag', 'boolean') }} as error_flag,
-        cast(null as integer) as error_code,
-        {{ column_or_null(columns_v4, 'error_description', 'varchar') }} as error_description,
-        cast(mrid as bigint) as mrid
-    from {{ v4 }}
-    where {{ maybe_new_v4(v4) }}
-    {%- else -%}
-    {{ no_readings() }}
-    {%- endif %}
+    {{ readings_of(v4, 'v4', maybe_new_v4(v4)) }}
 ),
 
 v4_ends as (
@@ -52,30 +27,7 @@ v4_ends as (
 ),
 
 v5 as (
-    {%- if v5 is not none %}
-    select
-        'v5' as api,
-        device_sn,
-        {{ column_or_null(columns_v5, 'device_name', 'varchar') }} as device_name,
-        timestamp_utc,
-        {{ offset_v5(columns_v5) }} as utc_offset,
-        cast(port_number as integer) as port_number,
-        measurement,
-        cast(sub_sensor_index as integer) as sub_sensor_index,
-        nullif(sensor_name, '') as sensor_name,
-        cast(null as varchar) as sensor_sn,
-        cast(null as varchar) as depth,
-        {{ column_or_null(columns_v5, 'value', number_type()) }} as value,
-        {{ column_or_null(columns_v5, 'units', 'varchar') }} as units,
-        {{ column_or_null(columns_v5, 'error_flag', 'boolean') }} as error_flag,
-        {{ column_or_null(columns_v5, 'error_code', 'integer') }} as error_code,
-        {{ column_or_null(columns_v5, 'error_description', 'varchar') }} as error_description,
-        cast(null as bigint) as mrid
-    from {{ v5 }}
-    where {{ maybe_new_v5(v5) }}
-    {%- else -%}
-    {{ no_readings() }}
-    {%- endif %}
+    {{ readings_of(v5, 'v5', maybe_new_v5(v5)) }}
 ),
 
 united as (
