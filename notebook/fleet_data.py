@@ -240,7 +240,7 @@ def read_availability(database: Database, devices: Sequence[Row], today: Mapping
         first=last - timedelta(days=days - 1),
         last=last,
     )
-    # Where no interval is known, all came that could be expected.
+    # Where nothing is expected of a day, all came that could be.
     shares = {(row["device_sn"], row["local_date"]): 1.0 if row["share"] is None else row["share"] for row in found}
     return [
         {"device": device["label"], "date": day, "share": shares.get((sn, day), 0.0), "whole": begin < day < today[sn]}
@@ -261,30 +261,22 @@ def choose_resolution(wish: Resolution | None, series: int, span: Span) -> Resol
     return "hour" if wish == "hour" or span.days <= MAX_HOURLY_DAYS else "day"
 
 
-_HOURLY = """
+_VALUES = """
     select
         device_sn, port_number, sub_sensor_index, sensor_name, units, depth, aggregation,
-        hour_utc as moment, local_hour as local_time,
+        {moment} as moment, {local_time} as local_time,
         cast(value as double precision) as value,
         cast(min_value as double precision) as low,
         cast(max_value as double precision) as high
-    from zentra_hourly
+    from {table}
     where device_sn = any(%(device_sns)s) and local_date between %(first)s and %(last)s
         and measurement = %(measurement)s
-    order by device_sn, port_number, sub_sensor_index, units, hour_utc
+    order by device_sn, port_number, sub_sensor_index, units, {moment}
 """
-_DAILY = """
-    select
-        device_sn, port_number, sub_sensor_index, sensor_name, units, depth, aggregation,
-        local_date as moment, local_date as local_time,
-        cast(value as double precision) as value,
-        cast(min_value as double precision) as low,
-        cast(max_value as double precision) as high
-    from zentra_daily
-    where device_sn = any(%(device_sns)s) and local_date between %(first)s and %(last)s
-        and measurement = %(measurement)s
-    order by device_sn, port_number, sub_sensor_index, units, local_date
-"""
+_QUERIES: Mapping[Resolution, str] = {
+    "hour": _VALUES.format(table="zentra_hourly", moment="hour_utc", local_time="local_hour"),
+    "day": _VALUES.format(table="zentra_daily", moment="local_date", local_time="local_date"),
+}
 
 
 def read_series(
@@ -299,7 +291,7 @@ def read_series(
     if not devices:
         return []
     rows = database.rows(
-        _HOURLY if resolution == "hour" else _DAILY,
+        _QUERIES[resolution],
         device_sns=[device["device_sn"] for device in devices],
         first=span.first,
         last=span.last,
