@@ -184,11 +184,10 @@ def _from_package(route: Route) -> None:
 
 
 def _program(playwright: Playwright) -> str:
-    """Return the path of a Chromium: one that is here, or else playwright's or the distribution's, newly installed."""
+    """Return the path of a Chromium: one that is here, or else the distribution's or playwright's, newly installed."""
     for install in (_install_from_distribution, _install_from_playwright):
-        if found := _installed(playwright):
-            return found
-        install()
+        if not _installed(playwright):
+            install()
     if found := _installed(playwright):
         return found
     raise BrowserError(
