@@ -5,27 +5,18 @@ SQL makes its tables, as if dbt had built them from 50 million readings; dbt mak
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 
-from benchmarks.children import BenchmarkError
+from benchmarks.dbt import run_dbt
 from benchmarks.tables import Table, judged
-from tools.browser import PATIENCE, Shown, chromium, served, shown
-from tools.environment import environment_without
-from tools.loaders.environments import Environments
+from tools.browser import Shown, chromium, served, shown
 from tools.postgres.server import Warehouse
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 TO_REACH = 10.0
-SCHEMA = "zentra"
 CHARTS = 4
-DBT = ("dbt-core<1.12", "dbt-postgres<1.12")
 BUILT = ("stg_zentra__devices", "zentra_sensors", "zentra_gaps", "zentra_devices")
 
 TABLES = Path(__file__).with_suffix(".sql")
@@ -39,7 +30,7 @@ def measure(work: Path, *, quick: bool) -> Table:
         with psycopg.connect(warehouse.dsn, autocommit=True) as connection:
             # Bound on this side, because the server takes values for one statement at a time.
             psycopg.ClientCursor(connection).execute(TABLES.read_bytes(), {"devices": devices, "days": days})
-        _build_the_rest(work, warehouse.environment)
+        run_dbt(work, warehouse.environment, "run", "--select", *BUILT)
         with served(warehouse.environment, work) as url, chromium() as browser, shown(browser) as page:
             for what in ("opened the first time", "opened again"):
                 begun = time.monotonic()
@@ -59,22 +50,3 @@ def _choose_year(page: Shown) -> float:
 
 def _add(table: Table, fleet: str, what: str, seconds: float) -> None:
     table.add(fleet, what, judged(seconds, TO_REACH, f"{seconds:.1f} s"), f"≤ {TO_REACH:g} s")
-
-
-def _build_the_rest(work: Path, variables: Mapping[str, str]) -> None:
-    project = ("--project-dir", "transform", "--profiles-dir", "transform")
-    own = {
-        "DBT_TARGET_PATH": str(work / "target"),
-        "DBT_LOG_PATH": str(work),
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-    }
-    done = subprocess.run(  # noqa: S603 - no shell, and nothing that a user typed
-        (Environments(work).programs(*DBT) / "dbt", "run", *project, "--select", *BUILT),
-        env=environment_without("DBT_", "ZENTRA_", **own, **variables),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    if done.returncode:
-        raise BenchmarkError(f"dbt failed: {done.stdout[-2000:]}")

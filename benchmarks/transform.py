@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import psycopg
 
-from benchmarks.children import BenchmarkError
+from benchmarks.dbt import run_dbt
 from benchmarks.tables import Table, judged
-from tools.documents import PROJECT
-from tools.environment import environment_without
-from tools.loaders.environments import Environments
 from tools.postgres.server import Warehouse
 
 if TYPE_CHECKING:
@@ -25,8 +20,6 @@ OF_FULL = 1 / 20
 A_DAY = 96
 AN_HOUR = 4
 """Records of a device, one each quarter of an hour."""
-
-DBT = ("dbt-core<1.12", "dbt-postgres<1.12")
 
 TABLES = """
     create table readings (
@@ -75,7 +68,6 @@ TELL = """
 def measure(work: Path, *, quick: bool) -> Table:
     """Build the models in full, then after one more hour of the fleet."""
     devices, days = (5, 10) if quick else (60, 365)
-    dbt = Environments(PROJECT / ".meltano" / "environments").programs(*DBT) / "dbt"
     table = Table(
         "dbt models, PostgreSQL", ("fleet", "run", "readings", "seconds", "of the full build", "to reach", "slowest")
     )
@@ -85,9 +77,9 @@ def measure(work: Path, *, quick: bool) -> Table:
         _fill(to, devices, 1, last, days)
         to.execute(KEY)
         to.execute("vacuum analyze")
-        full = _build(dbt, work, warehouse.environment)
+        full = _build(work, warehouse.environment)
         _fill(to, devices, last + 1, last + AN_HOUR, days)
-        hour = _build(dbt, work, warehouse.environment)
+        hour = _build(work, warehouse.environment)
         fleet = f"{devices} × {days} days"
         table.add(fleet, "full", _count(to), f"{full[0]:.1f}", "", "", full[1])
         share = hour[0] / full[0]
@@ -117,25 +109,13 @@ def _faults(to: psycopg.Connection[tuple[object, ...]]) -> list[str]:
     return [] if len(set(found)) == 1 else [f"readings, staged and in the hours: {found}"]
 
 
-def _build(dbt: Path, work: Path, variables: Mapping[str, str]) -> tuple[float, str]:
+def _build(work: Path, variables: Mapping[str, str]) -> tuple[float, str]:
     """Return the seconds of `dbt build`, and which models took longest.
 
     Raises:
         BenchmarkError: It failed.
     """
-    own = {"DBT_TARGET_PATH": str(work / "target"), "DBT_LOG_PATH": str(work), "DBT_POSTGRES_SCHEMA": "zentra"}
-    transform = str(PROJECT / "transform")
-    begun = time.monotonic()
-    done = subprocess.run(  # noqa: S603 - no shell, and nothing that a user typed
-        (dbt, "--no-use-colors", "build", "--project-dir", transform, "--profiles-dir", transform),
-        env=environment_without("DBT_", "PG", **{"PATH": os.environ["PATH"], **variables, **own}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    seconds = time.monotonic() - begun
-    if done.returncode != 0:
-        raise BenchmarkError(done.stdout[-2000:])
+    seconds = run_dbt(work, variables, "build")
     results = json.loads((work / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
     slowest = sorted(results, key=lambda one: -one["execution_time"])[:3]
     named = (f"{one['unique_id'].split('.')[2]} {one['execution_time']:.1f} s" for one in slowest)
