@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+USER_LIMIT = 60
+"""Calls of an account in a window."""
+
 
 def lower_bound(pages: Sequence[int], *, window: float, user_limit: int) -> float:
     """Return the least time, in seconds, that the call limits allow.

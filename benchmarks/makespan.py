@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.bounds import lower_bound, sequential
+from benchmarks.bounds import USER_LIMIT, lower_bound, sequential
 from benchmarks.calls import calls_of_devices, limit_faults, makespan, read_calls, refused
 from benchmarks.children import TAP, run
 from benchmarks.output import Messages, missing_faults
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from benchmarks.output import Key
 
 PAGE_SIZE = 10
-USER_LIMIT = 60
 STATIONS = "env_model_data"
 INPUTS = {"elevation": 806.0, "latitude": 32.25, "wind_measurement_height": 2.0}
 """Of a weather station."""

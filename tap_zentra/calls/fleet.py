@@ -38,6 +38,10 @@ class Reader(Protocol[Page_co]):
         """Calls still to be made, as far as known; infinite before the first response."""
 
     @property
+    def expected_bytes(self) -> float:
+        """Bytes of the next body, at most, as far as can be told before it comes; infinite where nobody knows."""
+
+    @property
     def done(self) -> bool:
         """Whether nothing is left to call for."""
 
@@ -186,12 +190,15 @@ class Fleet(Generic[Page]):
         with self._changed:
             while not self._schedule.closed:
                 now = self._clock()
-                # A call that waited for memory after it was counted would be sent too late for what the limits know.
-                decision = self._schedule.next_call(now) if self._memory.has_room() else None
+                decision = self._schedule.next_call(now, self._has_room)
                 if isinstance(decision, Turn):
-                    return decision, self._memory.start_call(functools.partial(self._on_sent, decision))
+                    on_sent = functools.partial(self._on_sent, decision)
+                    return decision, self._memory.start_call(on_sent, self._readers[decision].expected_bytes)
                 self._changed.wait(None if decision is None else decision - now)
         return None
+
+    def _has_room(self, turn: Turn) -> bool:
+        return self._memory.has_room(self._readers[turn].expected_bytes)
 
     @contextlib.contextmanager
     def _next_page(self) -> Iterator[tuple[Turn, Page] | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
@@ -21,8 +22,9 @@ LATELY = 16
 class BodyMemory:
     """A limit on the bodies of an account, whichever stream calls for them.
 
-    A call is made only when there is room for a body as large as the largest one lately: so it is a call that waits,
-    and not a server with its response. A body that turns out larger grows while *the others* are within the limit.
+    A call is made only when there is room for a body as large as the largest one lately, or for less where whoever
+    calls expects less: so it is a call that waits, and not a server with its response. A body that turns out larger
+    grows while *the others* are within the limit.
 
     So the limit and one body are the most that is ever held, and bodies never wait for each other in a circle: when a
     body grew last, the others were within the limit; since then none of them has grown, and a call was made only if all
@@ -51,21 +53,26 @@ class BodyMemory:
         """Bytes that are reserved."""
         return self._held
 
-    def has_room(self) -> bool:
-        """Return whether a call may be made now; a body larger than the limit has to be the only one."""
+    def has_room(self, at_most: float = math.inf) -> bool:
+        """Return whether a call may be made now; a body larger than the limit has to be the only one.
+
+        Args:
+            at_most: Bytes that whoever calls expects of the body; infinite: they cannot tell.
+        """
         with self.changed:
-            has_room = self._held == 0 or self._held + self._next_size() <= self._limit
+            has_room = self._held == 0 or self._held + self._next_size(at_most) <= self._limit
             self._is_awaited |= not has_room
             return has_room
 
-    def start_call(self, on_sent: Callable[[], None]) -> Call:
+    def start_call(self, on_sent: Callable[[], None], at_most: float = math.inf) -> Call:
         """Reserve what a body is expected to take; to be asked for only when there is room.
 
         Args:
             on_sent: What to do when the request has gone out.
+            at_most: As `has_room` was told.
         """
         with self.changed:
-            size = self._next_size()
+            size = self._next_size(at_most)
             self._held += size
             return Call(self, on_sent, size)
 
@@ -90,8 +97,8 @@ class BodyMemory:
         with self.changed:
             self._sizes.append(size)
 
-    def _next_size(self) -> int:
-        return max(self._sizes, default=self._expected)
+    def _next_size(self, at_most: float) -> int:
+        return int(min(max(self._sizes, default=self._expected), at_most))
 
 
 class Call:

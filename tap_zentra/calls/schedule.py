@@ -158,8 +158,12 @@ class Schedule:
         """Whether no call is to come, and none is under way that matters."""
         return self.closed or not (self._waiting or self._calls)
 
-    def next_call(self, now: float) -> Turn | float | None:
+    def next_call(self, now: float, has_room: Callable[[Turn], bool] = lambda _: True) -> Turn | float | None:
         """Choose the device to call now, and count the call.
+
+        Args:
+            now: The moment.
+            has_room: Tells whether there is room for what the call of a device will bring.
 
         Returns:
             The device's turn; or, when none may be called, the moment to ask again; or None when only a response
@@ -173,8 +177,10 @@ class Schedule:
         chosen = self._choose(now)
         if not isinstance(chosen, Turn):
             return chosen
+        if not has_room(chosen):  # asked before the call is counted: sent later, it would be too late for the limits
+            return None
         if not self._limits.take(chosen.device_sn, now):  # another stream has just used the limit up
-            return self.next_call(now)
+            return self.next_call(now, has_room)
         self._send(chosen, now)
         return chosen
 

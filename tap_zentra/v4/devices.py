@@ -11,6 +11,7 @@ from tap_zentra.singer import devices
 from tap_zentra.singer.devices import moment_or_none
 from tap_zentra.singer.moments import latest_moment
 from tap_zentra.singer.pages import WholePage
+from tap_zentra.v4.api import RECORD_BYTES
 from tap_zentra.v4.responses import decode_page, device_name, require_page_of, timestamps_by_mrid
 
 if sys.version_info >= (3, 12):
@@ -42,6 +43,7 @@ class NewestReader:
 
     Attributes:
         calls_left: 1, or 0 once it has been made.
+        expected_bytes: Bytes of the body, at most, as far as can be told before it comes.
         done: Whether it has.
     """
 
@@ -59,6 +61,7 @@ class NewestReader:
         self._known = known
         self._now = now
         self.calls_left = 1.0
+        self.expected_bytes = NEWEST * RECORD_BYTES
         self.done = False
 
     def call(self, call: Call) -> bytes | bytearray:

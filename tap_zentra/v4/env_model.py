@@ -7,6 +7,7 @@ The service computes a day's evapotranspiration from a weather station's reading
 from __future__ import annotations
 
 import functools
+import math
 import re
 import sys
 from dataclasses import dataclass, replace
@@ -362,6 +363,7 @@ class EnvModelReader:
 
     Attributes:
         calls_left: Calls still to be made: 1, then 0.
+        expected_bytes: Infinite: nobody knows how many days there are.
         done: Whether the call has been answered.
     """
 
@@ -378,6 +380,7 @@ class EnvModelReader:
             now: The moment at which the run began, in seconds since 1970.
         """
         self.calls_left: float = 1
+        self.expected_bytes = math.inf
         self.done = False
         self._station = station
         self._api = api

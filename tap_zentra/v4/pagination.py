@@ -36,6 +36,10 @@ EMPTY_PAGES_IN_A_ROW = 1000
 """So many empty pages in a row give a device up, so that a run always ends: the mrids of 19 years at 5 minutes each."""
 
 
+SHORTEST_INTERVAL = 60
+"""Seconds from one record to the next, at least: loggers of METER's that measure more often are not known."""
+
+
 class NoProgressError(DeviceFailedError):
     """A response that would make the reader go in circles."""
 
@@ -171,10 +175,21 @@ class MridPaginator:
             self.position = 0
         else:
             self.position = bookmark + 1 if reread_from is None else min(reread_from, bookmark + 1)
+        self._expected = math.inf
+        if bookmark is not None and newest is not None:
+            self._expected = bookmark + 1 - self.position + max(0, now - newest) / SHORTEST_INTERVAL
         self.request = PageRequest(start_mrid=self.position)
         if self._since is not None:
             # The service takes a date in the device's local time, which is less than a day from UTC.
             self.request = PageRequest(start_date=max(0, self._since - DAY))
+
+    @property
+    def records_expected(self) -> float:
+        """Records that the next page may hold, as far as can be told; infinite where nobody knows."""
+        if self.request.start_date is not None:
+            return math.inf
+        # Before the first response: those that are read again, and as many as a device can have made since.
+        return self._expected if math.isinf(self.records_left) else self.records_left
 
     def advance(
         self,

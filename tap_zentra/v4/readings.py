@@ -17,7 +17,7 @@ from tap_zentra.singer.moments import iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
 from tap_zentra.singer.pages import Channel, Sighting, WholePage
 from tap_zentra.singer.stream import FleetStream, Purpose
-from tap_zentra.v4.api import Account
+from tap_zentra.v4.api import RECORD_BYTES, Account
 from tap_zentra.v4.devices import NewestReader
 from tap_zentra.v4.pagination import MridPaginator
 from tap_zentra.v4.places import Places
@@ -137,6 +137,11 @@ class ReadingsReader:
     def calls_left(self) -> float:
         """Calls still to be made, as far as known; infinite before the first response."""
         return self._paginator.records_left / self._settings.page_size
+
+    @property
+    def expected_bytes(self) -> float:
+        """Bytes of the next body, at most, as far as can be told before it comes; infinite where nobody knows."""
+        return self._paginator.records_expected * RECORD_BYTES
 
     @property
     def done(self) -> bool:

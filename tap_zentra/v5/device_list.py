@@ -31,6 +31,7 @@ class ListReader:
 
     Attributes:
         calls_left: Pages still to be fetched, as far as known.
+        expected_bytes: Infinite: nobody knows how many devices there are.
         done: Whether the list has been read to its end.
     """
 
@@ -41,6 +42,7 @@ class ListReader:
         self._page = 1
         self._found: set[str] = set()
         self.calls_left = math.inf
+        self.expected_bytes = math.inf
         self.done = False
 
     def call(self, call: Call) -> bytes | bytearray:

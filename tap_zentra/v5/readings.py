@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -157,6 +158,7 @@ class ReadingsReader:
 
     Attributes:
         calls_left: Calls still to be made, as far as known: one for each month.
+        expected_bytes: Infinite: nobody knows how much a device measures.
         done: Whether the device has been read to its end.
     """
 
@@ -180,6 +182,7 @@ class ReadingsReader:
             listed: What the list says of the device; None: nothing.
             now: The moment at which the run began, in seconds since 1970.
         """
+        self.expected_bytes = math.inf
         self._device_sn = device_sn
         self._api = api
         self._settings = settings

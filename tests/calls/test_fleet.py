@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import logging
+import math
 import threading
 import time
 import weakref
@@ -202,6 +203,7 @@ class _Countdown:
 
     def __init__(self, calls: int) -> None:
         self.calls_left: float = calls
+        self.expected_bytes = math.inf
         self.done = False
 
     def call(self, call: Call) -> bytes:
@@ -240,8 +242,9 @@ SIZE = 100
 class _Sized:
     """A reader of bodies of one size, which grow as they are read."""
 
-    def __init__(self, pages: int, *errors: Exception) -> None:
+    def __init__(self, pages: int, *errors: Exception, expected_bytes: float = math.inf) -> None:
         self.calls_left: float = pages
+        self.expected_bytes = expected_bytes
         self.done = False
         self._errors = list(errors)
 
@@ -292,6 +295,24 @@ def test_bodies_in_memory_are_bounded(expected: int, most: int) -> None:
     assert memory.peak <= most
     assert memory.held == 0
     assert a_call(memory=memory).reserved == SIZE
+
+
+def test_a_reader_that_expects_little_does_not_wait_for_much() -> None:
+    """Devices that have little to tell are all called at once, where a full page of each would be too much."""
+    memory = WatchedMemory(limit=3 * SIZE, expected=3 * SIZE)
+    together = threading.Barrier(8)
+
+    class Small(_Sized):
+        def call(self, call: Call) -> bytes:
+            """Bring little, once all are under way."""
+            together.wait(HANGS)
+            call.on_sent()
+            return bytes(SIZE // 8)
+
+    fleet = _sized_fleet(memory, *(Small(1, expected_bytes=SIZE // 8) for _ in range(8)))
+
+    assert [page for _, page in fleet.pages(_nothing)] == [SIZE // 8] * 8
+    assert memory.held == 0
 
 
 def test_a_call_that_waits_for_memory_is_not_counted() -> None:

@@ -44,6 +44,22 @@ def test_the_largest_body_lately_is_what_is_expected() -> None:
     assert [call.reserved for call in expected] == [60, 2]
 
 
+def test_a_caller_may_expect_less() -> None:
+    """Then there is room for it where there is none for the largest body lately; never is more expected than that."""
+    memory = BodyMemory(limit=100, expected=60)
+    memory.start_call(lambda: None, 20)
+
+    assert memory.held == 20
+    assert memory.has_room()
+    assert memory.has_room(1000)
+
+    memory.start_call(lambda: None, 1000)
+
+    assert memory.held == 80
+    assert memory.has_room(20)
+    assert not memory.has_room(21)
+
+
 def test_a_failed_call_says_nothing_about_bodies() -> None:
     """A service that refuses in two words sends pages as large as before."""
     memory = BodyMemory(limit=100, expected=40)

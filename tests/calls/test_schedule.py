@@ -71,6 +71,16 @@ def test_the_device_with_most_left_goes_first() -> None:
     ]
 
 
+def test_a_call_for_which_there_is_no_room_is_not_counted() -> None:
+    """It keeps its place in the order, and the limits know nothing of it."""
+    schedule = _schedule(["z6-1", "z6-2"])
+    first, _ = schedule.turns
+
+    assert schedule.next_call(0.0, lambda turn: turn is not first) is None
+    assert first.calls == 0
+    assert schedule.next_call(0.0, lambda _: True) is first
+
+
 def test_a_device_with_several_turns_counts_with_all_of_them() -> None:
     """They share its limit, so its way is as long as all of them together."""
     turns = [Turn("z6-1", calls_left=3), Turn("z6-2", calls_left=2), Turn("z6-2", "ETo, port 1", calls_left=2)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -91,6 +92,7 @@ class _Reader:
 
     def __init__(self, pages: Sequence[Page]) -> None:
         self._pages = list(pages)
+        self.expected_bytes = math.inf
         self.done = False
 
     @property

@@ -51,6 +51,29 @@ def _kept(step: Step, records: Mapping[int, int]) -> list[int]:
     return sorted(mrid for mrid in records if step.keeps(mrid))
 
 
+# How much the next page may hold
+
+
+def test_before_the_first_response_what_is_read_again_and_one_record_a_minute_are_expected() -> None:
+    """No device measures more often, so that an idle fleet is asked all at once."""
+    assert _reader(bookmark=1000, lookback=200, newest=NOW - 3600).records_expected == 200 + 60
+    assert _reader(bookmark=1000, lookback=200, newest=NOW + 3600).records_expected == 200  # a clock that is wrong
+
+
+def test_after_a_response_as_many_as_are_left_are_expected() -> None:
+    """The service says on each page what the newest record is."""
+    reader = _reader(bookmark=0, newest=NOW)
+    reader.advance(25, _records(1, 10))
+
+    assert reader.records_expected == 15
+
+
+@pytest.mark.parametrize("known", [{}, {"bookmark": 7}, {"start": 864_000}])
+def test_else_nobody_knows_how_many_to_expect(known: dict[str, Any]) -> None:
+    """In a first sync, from a state that does not know the newest reading, and behind a date."""
+    assert _reader(**known).records_expected == math.inf
+
+
 # Where the first page starts
 
 

@@ -14,7 +14,7 @@ from tap_zentra.settings import read_settings
 from tap_zentra.singer.bookmarks import Bookmark
 from tap_zentra.singer.pages import WholePage
 from tap_zentra.tap import TapZentra
-from tap_zentra.v4.api import Account, call_limits
+from tap_zentra.v4.api import RECORD_BYTES, Account, call_limits
 from tap_zentra.v4.pagination import NoProgressError, PageRequest
 from tap_zentra.v4.readings import ReadingsReader, ReadingsStream
 from tests.support import a_call
@@ -132,6 +132,7 @@ def test_a_page_is_as_long_as_the_service_says() -> None:
     reader.take(as_sent(page))
 
     assert reader.calls_left == (101 - 15) / 20
+    assert reader.expected_bytes == (101 - 15) * RECORD_BYTES
 
 
 def test_a_device_that_went_back_is_told_with_its_page() -> None:
