@@ -206,6 +206,14 @@ SCHEMA = th.PropertiesList(
     ),
     th.Property("device_depth", th.BooleanType, default=True, description="v3, v4: request the depths of the sensors."),
     th.Property(
+        "compact_readings",
+        th.BooleanType,
+        default=False,
+        description="Write one record for each device and time, with its readings as an array, to the stream `records` "
+        "(v5: `records_v5`) instead of one record for each reading to `readings` (v5: `readings_v5`). Loads faster and "
+        "takes less space, but queries have to expand the array.",
+    ),
+    th.Property(
         "env_models",
         th.ArrayType(ENV_MODEL),
         description="v3, v4: weather stations for which the stream `env_model_data` provides daily evapotranspiration: "
@@ -291,6 +299,7 @@ class Settings:
     reread_device_sns: tuple[str, ...]
     on_device_failure: str
     device_depth: bool
+    compact_readings: bool
     env_models: tuple[EnvModel, ...]
     env_model_lookback_days: int
     user_agent: str | None
@@ -371,6 +380,15 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     server = values.pop("server")
     values["api_url"] = values["api_url"] or (V5_URL if values["api_version"] == "v5" else SERVERS[server])
     return Settings(**values)
+
+
+def wants_compact_readings(config: Mapping[str, Any]) -> bool:
+    """Return whether readings are to have the compact form, also where other settings are not valid (`--discover`)."""
+    given = config.get("compact_readings")
+    try:
+        return given is not None and _boolean(given)
+    except _UnfitError:
+        return False
 
 
 def _missing(values: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ from singer_sdk import Stream, Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError, FatalSyncError
 
-from tap_zentra.settings import SCHEMA, SettingsError, read_settings
+from tap_zentra.settings import SCHEMA, SettingsError, read_settings, wants_compact_readings
 from tap_zentra.singer.bookmarks import HAND_OVER, read_state
 from tap_zentra.singer.maps import name_failures, unknown_streams
 from tap_zentra.singer.run import Run
@@ -27,10 +27,10 @@ from tap_zentra.singer.writer import Writer
 from tap_zentra.v4.api import Account as ClassicAccount
 from tap_zentra.v4.devices import DevicesStream
 from tap_zentra.v4.env_model import EnvModelStream
-from tap_zentra.v4.readings import ReadingsStream
+from tap_zentra.v4.readings import CompactReadingsStream, ReadingsStream
 from tap_zentra.v5.account import Account as V5Account
 from tap_zentra.v5.devices import DevicesV5Stream
-from tap_zentra.v5.readings import ReadingsV5Stream
+from tap_zentra.v5.readings import CompactReadingsV5Stream, ReadingsV5Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -113,14 +113,17 @@ class TapZentra(Tap):
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
+        is_compact = wants_compact_readings(self.config)
         if self.config.get("api_version") == "v5":
+            of_v5 = CompactReadingsV5Stream if is_compact else ReadingsV5Stream
             return [
-                ReadingsV5Stream(self, lambda: self.v5_account),
+                of_v5(self, lambda: self.v5_account),
                 DevicesV5Stream(self, lambda: self.v5_account),
                 SensorsStream(self, has_mrids=False),
             ]
+        of_classic = CompactReadingsStream if is_compact else ReadingsStream
         return [
-            ReadingsStream(self, lambda: self.classic_account),
+            of_classic(self, lambda: self.classic_account),
             EnvModelStream(self, lambda: self.classic_account),
             DevicesStream(self),
             SensorsStream(self, has_mrids=True),

@@ -52,7 +52,8 @@ def test_the_readme_describes_every_setting() -> None:
         default = (
             "required" if name in SCHEMA["required"] else f"`{setting['default']}`" if "default" in setting else ""
         )
-        rows.append(f"| `{name}` | {default} | {setting['description']} |".replace("`True`", "`true`"))
+        shown = re.sub("`(True|False)`", lambda match: match[0].lower(), default)
+        rows.append(f"| `{name}` | {shown} | {setting['description']} |")
 
     assert between("settings") == rows
 

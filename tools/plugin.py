@@ -73,6 +73,7 @@ LABELS: Mapping[str, str] = {
     "reread_device_sns": "Devices to Read Again",
     "on_device_failure": "When a Device Fails",
     "device_depth": "Sensor Depths",
+    "compact_readings": "Compact Readings",
     "env_models": "Environment Models",
     "env_model_lookback_days": "Lookback of Environment Models",
     "user_agent": "User Agent",

@@ -16,6 +16,7 @@ from tap_zentra.singer.bookmarks import Bookmark, known_of
 from tap_zentra.singer.moments import iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
 from tap_zentra.singer.pages import Channel, Sighting, WholePage
+from tap_zentra.singer.records import RecordsStream, columns_of
 from tap_zentra.singer.stream import FleetStream, Purpose
 from tap_zentra.v4.api import RECORD_BYTES, Account
 from tap_zentra.v4.devices import NewestReader
@@ -241,7 +242,7 @@ class ReadingsStream(FleetStream[Account]):
 
     name = "readings"
     schema: ClassVar[dict[str, Any]] = READINGS
-    primary_keys = READINGS_KEY
+    primary_keys: ClassVar[Sequence[str]] = READINGS_KEY
     replication_key = "mrid"
 
     @override
@@ -252,6 +253,19 @@ class ReadingsStream(FleetStream[Account]):
         if self.purpose is Purpose.ASKED:
             return {"": NewestReader(device_sn, api, known=known_of(bookmark), now=now)}
         return {"": ReadingsReader(device_sn, api, settings, bookmark=bookmark, newest=newest, now=now)}
+
+
+SHARED = ("device_sn", "mrid", "timestamp_utc", "local_datetime", "tz_offset", "device_name")
+"""What the readings of a record have in common."""
+
+
+class CompactReadingsStream(RecordsStream[Account], ReadingsStream):
+    """Readings of all sensors, one record for each device and time."""
+
+    name = "records"
+    schema: ClassVar[dict[str, Any]] = columns_of(READINGS, SHARED)
+    primary_keys = ("device_sn", "mrid", "timestamp_utc")
+    shared = SHARED
 
 
 def reading_records(series: Iterable[Series], device_sn: str, *, wanted: Collection[int]) -> Iterator[dict[str, Any]]:

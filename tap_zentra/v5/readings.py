@@ -22,6 +22,7 @@ from tap_zentra.singer.bookmarks import Bookmark, known_of
 from tap_zentra.singer.moments import DAY, iso_timestamp, latest_moment
 from tap_zentra.singer.overlap import Overlap
 from tap_zentra.singer.pages import RECORDS_AT_ONCE, Channel, Page, Part, Sighting, WholePage
+from tap_zentra.singer.records import RecordsStream, columns_of
 from tap_zentra.singer.stream import FleetStream, Purpose
 from tap_zentra.v5.account import Account
 from tap_zentra.v5.api import PageTokenRefusedError
@@ -414,7 +415,7 @@ class ReadingsV5Stream(FleetStream[Account]):
 
     name = "readings_v5"
     schema: ClassVar[dict[str, Any]] = READINGS_V5
-    primary_keys = READINGS_V5_KEY
+    primary_keys: ClassVar[Sequence[str]] = READINGS_V5_KEY
     replication_key = "timestamp_utc"
 
     @override
@@ -487,6 +488,19 @@ class ReadingsV5Stream(FleetStream[Account]):
         if last is None or bookmark is None or bookmark.value is None or last > bookmark.value:
             return True
         return not (isinstance(bookmark.asked, int) and 0 <= now - bookmark.asked < DAY)
+
+
+SHARED = ("device_sn", "timestamp_utc", "local_datetime", "device_name")
+"""What the readings of a moment have in common."""
+
+
+class CompactReadingsV5Stream(RecordsStream[Account], ReadingsV5Stream):
+    """Readings of all sensors from ZENTRA Cloud 2.0, one record for each device and time."""
+
+    name = "records_v5"
+    schema: ClassVar[dict[str, Any]] = columns_of(READINGS_V5, SHARED)
+    primary_keys = ("device_sn", "timestamp_utc")
+    shared = SHARED
 
 
 def by_moment(pieces: Iterable[list[Row]]) -> Iterator[tuple[int, Iterator[Row]]]:

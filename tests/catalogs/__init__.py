@@ -17,8 +17,11 @@ VERSIONS = ("v4", "v5")
 
 def entries(api_version: str) -> dict[str, dict[str, Any]]:
     """Return the catalog entry of each stream of an API, by the name of its file."""
-    tap = TapZentra(config={"api_version": api_version}, validate_config=False)
-    return {f"{api_version}-{entry['tap_stream_id']}.json": entry for entry in tap.catalog_dict["streams"]}
+    found: dict[str, dict[str, Any]] = {}
+    for compact in (False, True):
+        tap = TapZentra(config={"api_version": api_version, "compact_readings": compact}, validate_config=False)
+        found |= {f"{api_version}-{entry['tap_stream_id']}.json": entry for entry in tap.catalog_dict["streams"]}
+    return found
 
 
 def text_of(entry: dict[str, Any]) -> str:
