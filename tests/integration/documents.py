@@ -17,7 +17,7 @@ def column_types(warehouse: str, stream: str = "readings", api: str | None = Non
     Where both services have the stream, `api` says whose columns are wanted: a column of one alone is marked so.
     """
     text = (REPOSITORY / "docs" / "tables.md").read_text(encoding="utf-8")
-    section = text.partition(f"\n## `{stream}`\n")[2].partition("\n## ")[0]
+    section = re.split(rf"\n##+ `{stream}`\n", text)[1].partition("\n##")[0]
     rows = [[cell.strip(" `*") for cell in line.split("|")[1:-1]] for line in section.splitlines() if line[:1] == "|"]
     place = rows[0].index(warehouse)
     whose = rows[0].index("service") if "service" in rows[0] else None

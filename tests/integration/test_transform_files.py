@@ -58,11 +58,13 @@ class Sent:
     """What the tap has written.
 
     Attributes:
-        runs: Its messages: of v4, of v4 again some records later, and of v5.
+        runs: Its messages: of v4, of v4 again some records later, and of v5, whose readings are compact.
+        compact: Readings of v4 of some devices in the compact form, another record later.
         held: What tables should hold after the second and after the third.
     """
 
     runs: tuple[Messages, ...]
+    compact: Messages
     held: tuple[Held, Held]
 
     def devices(self, runs: int) -> list[Row]:
@@ -98,15 +100,18 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Sent:
         for device_sn in (OFTEN, CHANGED):
             emulator.grow(3, device_sn)
         again = tap.sync(emulator, env_models=json.dumps(stations))
+        emulator.grow(1, CHANGED)
+        compact = tap.sync(emulator, device_sns=f"{OFTEN},{CHANGED}", compact_readings=True)
         old, both = Held(), Held()
         for held in (old, both):
             held.load_v4(emulator, stations=stations)
         emulator.grow(3, MOVED)
         emulator.grow(2, AHEAD)
-        moved = tap.sync(emulator, api_version="v5", start_date="2025-10-01")
+        moved = tap.sync(emulator, api_version="v5", start_date="2025-10-01", compact_readings=True)
         both.load_v5(emulator)
-    assert [run.exit_code for run in (first, again, moved)] == [1, 1, 1], moved.stderr
-    return Sent((Messages("v4", first.stdout), Messages("v4", again.stdout), Messages("v5", moved.stdout)), (old, both))
+    assert [run.exit_code for run in (first, again, compact, moved)] == [1, 1, 0, 1], moved.stderr
+    runs = (Messages("v4", first.stdout), Messages("v4", again.stdout), Messages("v5", moved.stdout))
+    return Sent(runs, Messages("v4", compact.stdout).only(["records"]), (old, both))
 
 
 def build(dbt: Dbt, sent: Sent, step: int) -> Step:
@@ -152,9 +157,10 @@ def files(environments: Environments, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def duckdb(sent: Sent, files: Files) -> Step:
-    """DuckDB's models after both runs of v4."""
+    """DuckDB's models after both runs of v4, and the one whose readings are compact."""
     files.load(sent.runs[0])
     files.load(sent.runs[1])
+    files.load(sent.compact)
     return build(files.dbt, sent, 0)
 
 
@@ -183,7 +189,8 @@ def snowflake(sent: Sent, environments: Environments, tmp_path_factory: pytest.T
     """Snowflake's models of all that was sent, as far as fakesnow is like Snowflake."""
     folder = tmp_path_factory.mktemp("snowflake")
     held, devices = sent.held[1], sent.devices(3)
-    rows = {"readings": held.v4.values(), "readings_v5": held.v5.values(), "env_model_data": held.days.values()}
+    v5 = sent.runs[2].records("records_v5")
+    rows = {"readings": held.v4.values(), "records_v5": v5, "env_model_data": held.days.values()}
     tables = {name: _table(folder / name, told) for name, told in {**rows, "devices": devices}.items()}
     (folder / "tables.json").write_text(json.dumps(tables), encoding="utf-8")
     databases = folder / "databases"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from psycopg import sql
 
 from tap_zentra.emulator import Device
-from tests.integration.transform_truth import KEYS, require_equal
+from tap_zentra.v4.readings import CompactReadingsStream
+from tests.integration.documents import column_types, example
+from tests.integration.transform_truth import KEYS, require_equal, utc
 from tests.integration.transforms import Dbt, Found, Held, postgres_dbt, read_postgres
 from tests.support import emulators
 
@@ -64,6 +67,37 @@ def test_columns_that_a_user_has_left_out_of_v5_are_null(dbt: Dbt, postgres: Pos
 
     assert (built.exit_code, loaded.exit_codes) == (0, (0, 0)), loaded.log + built.log
     require_models(held, read_postgres(postgres.warehouse, postgres.schema))
+
+
+def test_compact_readings_make_the_same_models(dbt: Dbt, postgres: Postgres) -> None:
+    """After plain ones, of which some have come late since, as the compact ones know; and again with newer ones."""
+    held = Held()
+    with emulators() as start:
+        emulator = start(replace(DEVICE, records=40), Device("z6-00002", records=3), late_values="null")
+        plain = postgres.load(emulator)
+        held.load_v4(emulator, stations=[])
+        compact: dict[str, Any] = {"compact_readings": True, "device_sns": DEVICE.device_sn}
+        for _ in range(2):
+            emulator.grow(10, DEVICE.device_sn)
+            loaded = postgres.load(emulator, **compact)
+            held.load_v4(emulator, [DEVICE.device_sn], stations=[])
+            built = dbt.build()
+
+            assert (built.exit_code, plain.exit_codes, loaded.exit_codes) == (0, (0, 0), (0, 0)), built.log
+            require_models(held, read_postgres(postgres.warehouse, postgres.schema))
+
+        shown = postgres.query(example("compact", "docs/tables.md").replace("zentra.", f"{postgres.schema}."))
+        wanted = [row for row in emulator.readings(DEVICE.device_sn) if row["measurement"] == "Water Content"]
+        values = {(row["timestamp_utc"].isoformat(), row["port"]): float(row["value"]) for row in shown if row["value"]}
+        assert len(shown) == len(wanted) > 0
+        assert values == {
+            (utc(row["timestamp_utc"]).isoformat(), str(row["port_number"])): row["value"]
+            for row in wanted
+            if row["value"] is not None
+        }
+    records = replace(postgres, stream="records")
+    assert records.types == column_types("PostgreSQL", "records")
+    assert records.key == CompactReadingsStream.primary_keys
 
 
 def test_dbt_names_what_is_not_right(dbt: Dbt, postgres: Postgres) -> None:

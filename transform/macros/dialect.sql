@@ -104,3 +104,35 @@
 {% macro run_began() -%}
     {{ moment(run_started_at.strftime('%Y-%m-%d %H:%M:%S.%f')) }}
 {%- endmacro %}
+
+
+{# Joins each row of a compact table, `records`, with each of its readings. #}
+{% macro each_reading() -%}
+    {{ return(adapter.dispatch('each_reading')()) }}
+{%- endmacro %}
+
+{% macro default__each_reading() -%}
+    cross join unnest(records.readings) as each(reading)
+{%- endmacro %}
+
+{% macro postgres__each_reading() -%}
+    cross join jsonb_array_elements(records.readings) as each(reading)
+{%- endmacro %}
+
+{% macro snowflake__each_reading() -%}
+    cross join lateral flatten(input => records.readings) as each
+{%- endmacro %}
+
+
+{# A field of such a reading; null where it has none of this name. #}
+{% macro field_of_reading(name, type) -%}
+    {{ return(adapter.dispatch('field_of_reading')(name, type)) }}
+{%- endmacro %}
+
+{% macro default__field_of_reading(name, type) -%}
+    cast(each.reading ->> '{{ name }}' as {{ type }})
+{%- endmacro %}
+
+{% macro snowflake__field_of_reading(name, type) -%}
+    cast(each.value['{{ name }}'] as {{ type }})
+{%- endmacro %}

@@ -89,6 +89,20 @@
                 'error_flag': 'BOOLEAN', 'error_description': text, 'local_datetime': text, 'device_name': text,
             },
         },
+        'records': {
+            'key': ['device_sn', 'mrid', 'timestamp_utc'],
+            'columns': {
+                'device_sn': text, 'mrid': whole, 'timestamp_utc': moment, 'local_datetime': text, 'tz_offset': whole,
+                'device_name': text, 'readings': 'JSON[]',
+            },
+        },
+        'records_v5': {
+            'key': ['device_sn', 'timestamp_utc'],
+            'columns': {
+                'device_sn': text, 'timestamp_utc': moment, 'local_datetime': text, 'device_name': text,
+                'readings': 'JSON[]',
+            },
+        },
         'devices': {
             'key': ['device_sn'],
             'columns': {

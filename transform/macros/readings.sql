@@ -12,7 +12,36 @@
 
 
 {#
-    The readings of a service, with the columns that both have before they are one table.
+    The readings of a service from both of its tables; of a record that both have, those of the compact one.
+
+    Args:
+        plain: The table with a row for each reading; none: there is no such table.
+        compact: The table with a row for each device and time; likewise.
+        api: The service.
+        condition: The macro that tells which rows of a table.
+#}
+{% macro all_readings_of(plain, compact, api, condition) -%}
+    {{ readings_of(plain, api, condition(plain)) }}
+    {%- if compact is not none %}
+    {%- if plain is not none %}
+        and not exists (
+            select 1
+            from {{ compact }} as records
+            where records.device_sn = loaded.device_sn
+                and records.timestamp_utc = loaded.timestamp_utc
+                {%- if api == 'v4' %}
+                and records.mrid = loaded.mrid
+                {%- endif %}
+        )
+    {%- endif %}
+    union all
+    {{ readings_of(compact, api, condition(compact)) }}
+    {%- endif %}
+{%- endmacro %}
+
+
+{#
+    The readings of a table, with the columns that both services have before they are one table.
 
     Args:
         relation: The table; none: there is no such table, and no reading.
@@ -21,6 +50,8 @@
 #}
 {% macro readings_of(relation, api, condition) -%}
     {%- set columns = columns_of(relation) -%}
+    {%- set is_compact = 'readings' in columns -%}
+    {%- set columns = columns + in_each_reading() if is_compact else columns -%}
     select
         cast('{{ api }}' as varchar) as api,
         {{ column_or_null(columns, 'device_sn', 'varchar') }} as device_sn,
@@ -44,8 +75,39 @@
         {{ column_or_null(columns, 'error_code', 'integer') }} as error_code,
         {{ column_or_null(columns, 'error_description', 'varchar') }} as error_description,
         {{ column_or_null(columns, 'mrid', 'bigint') }} as mrid
-    {% if relation is none %}where false{% else %}from {{ relation }}
+    {% if relation is none %}where false{% else %}from {{ expanded(relation) if is_compact else relation }} as loaded
     where {{ condition }}{% endif %}
+{%- endmacro %}
+
+
+{# The fields of a reading in the compact form, as far as the models need them. #}
+{% macro in_each_reading() -%}
+    {{ return([
+        'port_number', 'measurement', 'sub_sensor_index', 'sensor_name', 'sensor_sn', 'depth', 'value', 'units',
+        'error_flag', 'error_code', 'error_description',
+    ]) }}
+{%- endmacro %}
+
+
+{# A compact table with a row for each reading. What a reading says itself counts more than what its record says. #}
+{% macro expanded(relation) -%}
+    (
+        select
+            {%- for name in columns_of(relation) if name != 'readings' %}
+            {%- if name in ['device_name', 'local_datetime'] %}
+            coalesce({{ field_of_reading(name, 'varchar') }}, records.{{ name }}) as {{ name }},
+            {%- elif name == 'tz_offset' %}
+            coalesce({{ field_of_reading(name, 'integer') }}, records.{{ name }}) as {{ name }},
+            {%- else %}
+            records.{{ name }},
+            {%- endif %}
+            {%- endfor %}
+            {%- for name in in_each_reading() %}
+            {{ field_of_reading(name, 'varchar') }} as {{ name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        from {{ relation }} as records
+        {{ each_reading() }}
+    )
 {%- endmacro %}
 
 

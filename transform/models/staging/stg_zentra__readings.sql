@@ -12,11 +12,8 @@
     post_hook=gather_statistics(),
 ) }}
 
-{%- set v4 = loaded('readings') -%}
-{%- set v5 = loaded('readings_v5') %}
-
 with v4 as (
-    {{ readings_of(v4, 'v4', maybe_new_v4(v4)) }}
+    {{ all_readings_of(loaded('readings'), loaded('records'), 'v4', maybe_new_v4) }}
 ),
 
 v4_ends as (
@@ -27,7 +24,7 @@ v4_ends as (
 ),
 
 v5 as (
-    {{ readings_of(v5, 'v5', maybe_new_v5(v5)) }}
+    {{ all_readings_of(loaded('readings_v5'), loaded('records_v5'), 'v5', maybe_new_v5) }}
 ),
 
 united as (
