@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import click
 import psycopg
 import yaml
 
@@ -49,26 +50,21 @@ def measure(work: Path, *, quick: bool) -> Table:
     table = Table(
         "Into PostgreSQL",
         (
-            "what",
-            "columns",
-            "readings/s",
-            "of the first row's",
-            "readings/s of CPU",
-            "bytes a row",
-            "after vacuum full",
+            *("what", "columns", "readings/s", "of the first row's", "readings/s of all CPU", "of the first row's"),
+            *("database's share", "bytes a row", "once vacuumed"),
         ),
     )
     with Warehouse(work / "warehouse") as warehouse:
         ways = Ways(work, warehouse, loads.fleet(quick=quick)).all(quick=quick)
         taken, held = in_turns(warehouse, ways, table, 1 if quick else TURNS)
-    first = _pace(next(iter(ways.values())), next(iter(taken.values())))
+    first = _paces(next(iter(ways.values())), next(iter(taken.values())))
     for name, way in ways.items():
-        pace = _pace(way, taken[name])
+        paces = _paces(way, taken[name])
+        compared = [cell for pair in zip(paces, first, strict=True) for cell in _compared(*pair)]
         stored = held.get(name)
         sizes = (f"{stored.bytes_a_row:.0f}", f"{stored.bytes_packed:.0f}") if stored else ("", "")
-        columns = str(stored.columns) if stored else ""
-        of_cpu = way.source.readings / taken[name].cpu
-        table.add(name, columns, f"{pace:,.0f}", f"{pace / first:.2f}", f"{of_cpu:,.0f}", *sizes)
+        share = f"{taken[name].database / taken[name].all_cpu:.0%}" if stored else ""
+        table.add(name, str(stored.columns) if stored else "", *compared, share, *sizes)
     return table
 
 
@@ -91,15 +87,25 @@ def in_turns(
     for turn in range(turns):
         for number, (name, way) in enumerate(ways.items()):
             schema = f"way_{number}_{turn}"
-            taken[name].append(way.load(schema))
+            before = loads.computing(warehouse)
+            load = way.load(schema)
+            load = replace(load, database=loads.computing(warehouse) - before)
+            taken[name].append(load)
+            # It takes long.
+            click.echo(f"{turn + 1} of {turns}, {name}: {load.seconds:.1f} s, {load.all_cpu:.1f} s of CPU", err=True)
             if way.stores:
                 held[name] = loads.stored(warehouse, schema, way.source)
                 table.note(name, held[name].faults)
     return {name: loads.medians(of_turns) for name, of_turns in taken.items()}, held
 
 
-def _pace(way: Way, load: Load) -> float:
-    return way.source.readings / load.seconds
+def _paces(way: Way, load: Load) -> tuple[float, float]:
+    """Return the readings a second, and a second of computing."""
+    return way.source.readings / load.seconds, way.source.readings / load.all_cpu
+
+
+def _compared(pace: float, first: float) -> tuple[str, str]:
+    return f"{pace:,.0f}", f"{pace / first:.2f}"
 
 
 @dataclass(frozen=True)
