@@ -68,7 +68,8 @@ def measure_settings(work: Path, *, quick: bool) -> Table:
             *("bytes a row", "peak RSS"),
         ),
     )
-    source, messages = _written(work, quick=quick)
+    # Not many, because the settings are.
+    source, messages = _written(work, 1 if quick else 3, 500 if quick else 2000)
     with Warehouse(work / "warehouse") as warehouse:
         ways = _changed(work, warehouse, source, messages)
         taken, held = in_turns(warehouse, ways, table, 1 if quick else TURNS)
@@ -106,7 +107,8 @@ def _changed(work: Path, warehouse: Warehouse, source: Source, messages: Path) -
 def measure_profile(work: Path, *, quick: bool) -> Table:
     """Look many times a second at what target-postgres is doing."""
     table = Table("Where the time of target-postgres goes", ("stage", "of its time"))
-    source, messages = _written(work, quick=quick)
+    # So many that the start does not count for much.
+    source, messages = _written(work, 1 if quick else 10, 500 if quick else 2000)
     samples = work / "samples.txt"
     spy = installed(PY_SPY) / "py-spy"
     recording = (str(spy), "record", "--idle", f"--rate={SAMPLES_A_SECOND}", "--format=raw", f"--output={samples}")
@@ -133,8 +135,7 @@ def by_stage(samples: str) -> Counter[str]:
     return counted
 
 
-def _written(work: Path, *, quick: bool) -> tuple[Source, Path]:
-    source = loads.classic(1, 1, 500) if quick else loads.classic(3, 1, 2000)
-    messages = work / "messages.jsonl"
+def _written(work: Path, devices: int, records: int) -> tuple[Source, Path]:
+    source, messages = loads.classic(devices, 1, records), work / "messages.jsonl"
     loads.write(source, messages)
     return source, messages
