@@ -26,6 +26,7 @@ from benchmarks import (
     transform,
 )
 from benchmarks.children import BenchmarkError
+from benchmarks.pipelines import models, postgres, target
 from benchmarks.v5 import idle as idle_v5
 from benchmarks.v5 import makespan as makespan_v5
 from benchmarks.v5 import memory as memory_v5
@@ -46,8 +47,16 @@ DEFAULT = {
     "v5-page": page_v5.measure,
     "v5-memory": memory_v5.measure,
 }
-# Hours, and what needs a browser or half an hour.
-ALL = DEFAULT | {"memory-long": memory.measure_long, "page": page.measure, "transform": transform.measure}
+# Hours, and what needs a browser, programs from the package index, or half an hour.
+ALL = DEFAULT | {
+    "memory-long": memory.measure_long,
+    "page": page.measure,
+    "transform": transform.measure,
+    "pipelines": postgres.measure,
+    "pipelines-dbt": models.measure,
+    "target-settings": target.measure_settings,
+    "target-profile": target.measure_profile,
+}
 
 
 @click.command()

@@ -57,13 +57,17 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
 
 
 def run(
-    *command: str, settings: Mapping[str, object] | None = None, read: Callable[[IO[bytes]], None] | None = None
+    *command: str,
+    settings: Mapping[str, object] | None = None,
+    stdin: IO[bytes] | None = None,
+    read: Callable[[IO[bytes]], None] | None = None,
 ) -> Run:
     """Run a command to its end and measure it.
 
     Args:
         command: The command.
         settings: Of the tap, by name.
+        stdin: What it reads.
         read: Reads what the command writes; without, it goes to the null device.
 
     Raises:
@@ -74,7 +78,7 @@ def run(
         process = subprocess.Popen(  # noqa: S603 - the benchmarks' own
             [sys.executable, "-I", "-S", str(LAUNCHER), str(result), *command],
             env=environment(settings or {}),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.DEVNULL if read is None else subprocess.PIPE,
             stderr=stderr,
             start_new_session=True,

@@ -7,15 +7,15 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks.children import BenchmarkError
+from benchmarks.packages import installed
 from tools.documents import PROJECT
 from tools.environment import environment_without
-from tools.loaders.environments import Environments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-PACKAGES = ("dbt-core<1.12", "dbt-postgres<1.12")
+PACKAGES = ("dbt-core<1.12", "dbt-postgres<1.12", "dbt-duckdb<1.12")
 
 
 def run_dbt(work: Path, variables: Mapping[str, str], *arguments: str) -> float:
@@ -24,7 +24,7 @@ def run_dbt(work: Path, variables: Mapping[str, str], *arguments: str) -> float:
     Raises:
         BenchmarkError: It failed.
     """
-    dbt = Environments(PROJECT / ".meltano" / "environments").programs(*PACKAGES) / "dbt"
+    dbt = installed(*PACKAGES) / "dbt"
     transform = str(PROJECT / "transform")
     own = {"DBT_TARGET_PATH": str(work / "target"), "DBT_LOG_PATH": str(work), "DBT_POSTGRES_SCHEMA": "zentra"}
     begun = time.monotonic()

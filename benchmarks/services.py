@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from tap_zentra.emulator import fleet
 from tap_zentra.emulator.devices import FIRST_MOMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tap_zentra.emulator import Device
@@ -84,13 +85,14 @@ def canned(
         }
 
 
-def selecting(work: Path, *streams: str, api_version: str = "v4") -> str:
+def selecting(work: Path, *streams: str, api_version: str = "v4", without: Collection[str] = ()) -> str:
     """Return the option that has the tap read these streams and no others.
 
     Args:
         work: Where its catalog may lie.
         streams: Their names.
         api_version: Whose they are.
+        without: Columns that are left out, as `stream.column`.
     """
     found: list[dict[str, Any]] = []
     run(
@@ -102,9 +104,13 @@ def selecting(work: Path, *streams: str, api_version: str = "v4") -> str:
     )
     # What a catalog does not name is not selected.
     chosen = [stream for stream in found if stream["tap_stream_id"] in streams]
-    catalog = work / f"{'-'.join((api_version, *streams))}.json"
-    catalog.write_text(json.dumps({"streams": chosen}))
-    return f"--catalog={catalog}"
+    for stream in chosen:
+        for entry in stream["metadata"]:
+            if ".".join((stream["tap_stream_id"], *entry["breadcrumb"][1:])) in without:
+                entry["metadata"]["selected"] = False
+    with tempfile.NamedTemporaryFile("w", dir=work, suffix=".json", delete=False) as catalog:
+        json.dump({"streams": chosen}, catalog)
+    return f"--catalog={catalog.name}"
 
 
 def serial_numbers(count: int) -> list[str]:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.children import BenchmarkError, run
-from tools.loaders.environments import EnvironmentFailedError, Environments
-from tools.loaders.project import PROJECT
+from benchmarks.packages import installed
 
 if TYPE_CHECKING:
     from benchmarks.children import Run
@@ -29,8 +28,8 @@ def meter(*arguments: str) -> Run:
 @lru_cache(maxsize=1)
 def _python() -> str:
     try:
-        return str(Environments(PROJECT / ".meltano" / "environments").programs(CLIENT) / "python")
-    except EnvironmentFailedError as error:
+        return str(installed(CLIENT) / "python")
+    except BenchmarkError as error:
         raise BenchmarkError(
             f"METER's client can't be installed, or use --quick, which does without it: {error}"
         ) from error

@@ -15,6 +15,7 @@ from tap_zentra.v4.readings import READINGS_KEY
 from tests.integration.documents import column_types, failures, printed_by
 from tests.integration.support import Postgres, State, stored
 from tests.support import gate
+from tools.documents import example
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +65,8 @@ def test_every_reading_is_in_the_table_and_the_next_load_brings_what_is_new(
     assert f'"readings":{postgres.count() - held},' in second.log.rpartition('"totals"')[2]
 
 
-def test_values_that_come_late_replace_the_rows_that_are_there(emulate: Emulate, postgres: Postgres) -> None:
-    """A record that was not complete when it was read is completed by the next load; no row is doubled."""
-    emulator = emulate(Device("z6-00001", records=60, error_rate=0))
+def late_values(emulator: Emulator) -> Fault:
+    """Let a device's newest record lack two values until the emulator recovers."""
 
     def without_last_values(request: Request) -> Response:
         body = json.loads(emulator.answer(request).body)
@@ -77,6 +77,13 @@ def test_values_that_come_late_replace_the_rows_that_are_there(emulate: Emulate,
 
     incomplete = Fault(without_last_values)
     emulator.fail(incomplete)
+    return incomplete
+
+
+def test_values_that_come_late_replace_the_rows_that_are_there(emulate: Emulate, postgres: Postgres) -> None:
+    """A record that was not complete when it was read is completed by the next load; no row is doubled."""
+    emulator = emulate(Device("z6-00001", records=60, error_rate=0))
+    incomplete = late_values(emulator)
     first = postgres.load(emulator)
     emulator.recover(incomplete)
     before = postgres.count()
@@ -86,6 +93,28 @@ def test_values_that_come_late_replace_the_rows_that_are_there(emulate: Emulate,
     assert second.exit_codes == (0, 0), second.log
     assert postgres.rows() == stored(emulator)
     assert postgres.count() == before + 1
+
+
+def test_a_trigger_keeps_rows_that_have_not_changed_from_being_written_again(
+    emulate: Emulate, postgres: Postgres
+) -> None:
+    """That of docs/scaling.md: when all is loaded once more, only what has changed or is new takes room."""
+    emulator = emulate(Device("z6-00001", records=60, error_rate=0))
+    incomplete = late_values(emulator)
+    postgres.load(emulator)
+    emulator.recover(incomplete)
+    with postgres.connect() as connection:
+        statement = example("suppress", "docs/scaling.md").replace("zentra.", f"{postgres.schema}.")
+        connection.execute(statement.encode())
+    places = "select ctid::text as place from {}"
+    before = {row["place"] for row in postgres.query(places)}
+
+    again = postgres.load(emulator)
+
+    after = {row["place"] for row in postgres.query(places)}
+    assert again.exit_codes == (0, 0), again.log
+    assert postgres.rows() == stored(emulator)
+    assert (len(before - after), len(after - before)) == (1, 2)
 
 
 def test_a_load_whose_tap_dies_is_completed_by_the_next(emulate: Emulate, postgres: Postgres) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg import sql
 
+from benchmarks.pipelines.postgres import left_out
 from tap_zentra.emulator import Device
 from tap_zentra.v4.readings import CompactReadingsStream
 from tests.integration.documents import column_types, example
@@ -98,6 +99,21 @@ def test_compact_readings_make_the_same_models(dbt: Dbt, postgres: Postgres) -> 
     records = replace(postgres, stream="records")
     assert records.types == column_types("PostgreSQL", "records")
     assert records.key == CompactReadingsStream.primary_keys
+
+
+def test_no_model_reads_the_columns_that_a_long_history_does_without(dbt: Dbt, postgres: Postgres) -> None:
+    """Those that docs/scaling.md leaves out: without them the models are what they are with them."""
+    held = Held()
+    columns = [rule.removeprefix("readings.") for rule in left_out()]
+    with emulators() as start:
+        emulator = start(DEVICE)
+        loaded = postgres.load(emulator, stream_maps=json.dumps({"readings": dict.fromkeys(columns)}))
+        held.load_v4(emulator, stations=[])
+    built = dbt.build("run")
+
+    assert (built.exit_code, loaded.exit_codes) == (0, (0, 0)), loaded.log + built.log
+    assert set(columns).isdisjoint(postgres.types)
+    require_models(held, read_postgres(postgres.warehouse, postgres.schema))
 
 
 def test_dbt_names_what_is_not_right(dbt: Dbt, postgres: Postgres) -> None:

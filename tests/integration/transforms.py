@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from benchmarks.dbt import PACKAGES
 from tap_zentra.emulator import PROFILE_STATION, STANDARD_STATION, Device, eventful_fleet
 from tap_zentra.emulator.sensors import TEROS_11
 from tap_zentra.v4.env_model import ENV_MODEL_DATA_KEY
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from tools.postgres.server import Warehouse
 
 TRANSFORM = REPOSITORY / "transform"
-DBT = ("dbt-core<1.12", "dbt-postgres<1.12", "dbt-duckdb<1.12")
 DBT_SNOWFLAKE = ("dbt-core<1.12", "dbt-snowflake<1.12", "fakesnow==0.12.1")
 
 INTERVAL = 6 * 3600
@@ -243,7 +243,7 @@ class Found:
 def postgres_dbt(environments: Environments, warehouse: Warehouse, schema: str, folder: Path) -> Dbt:
     """Return dbt for a schema of a PostgreSQL."""
     variables = {**warehouse.environment, "DBT_POSTGRES_SCHEMA": schema, "DBT_TARGET": "postgres"}
-    return Dbt(environments.programs(*DBT) / "dbt", folder, variables)
+    return Dbt(environments.programs(*PACKAGES) / "dbt", folder, variables)
 
 
 def duckdb_dbt(environments: Environments, files: Path, folder: Path) -> Dbt:
@@ -253,7 +253,7 @@ def duckdb_dbt(environments: Environments, files: Path, folder: Path) -> Dbt:
         "ZENTRA_DUCKDB": str(folder / duckdb_file()),
         "DBT_TARGET": "duckdb",
     }
-    return Dbt(environments.programs(*DBT) / "dbt", folder, variables)
+    return Dbt(environments.programs(*PACKAGES) / "dbt", folder, variables)
 
 
 def duckdb_file() -> str:
