@@ -9,7 +9,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, LiteralString
 
 import psutil
 import psycopg
@@ -42,11 +42,13 @@ class Source:
         table: Where its readings go.
         readings: How many there are.
         serve: Runs the service, given the place of a call log, and yields the settings of the tap.
+        counted: SQL for how many readings the table has.
     """
 
     table: str
     readings: int
     serve: Callable[[Path], AbstractContextManager[Mapping[str, object]]]
+    counted: LiteralString = "count(*)"
 
 
 def classic(devices: int, pages: int, records: int) -> Source:
@@ -67,6 +69,18 @@ def cloud(devices: int, count: int) -> Source:
         devices * months.readings_in(months.KINDS[QUARTER_HOURS], count),
         lambda log: canned_v5(log, count=devices, months=count, kind=QUARTER_HOURS),
     )
+
+
+def compact(source: Source) -> Source:
+    """The same of v4 or v5, read in the compact form."""
+
+    @contextmanager
+    def serve(log: Path) -> Iterator[Mapping[str, object]]:
+        with source.serve(log) as settings:
+            yield {**settings, "compact_readings": True}
+
+    table = source.table.replace("readings", "records")
+    return Source(table, source.readings, serve, counted="sum(jsonb_array_length(readings))")
 
 
 def fleet(*, quick: bool) -> Source:
@@ -193,13 +207,13 @@ class Stored:
 
     Attributes:
         columns: How many it has.
-        bytes_a_row: As loaded: with the index of the key, and with what is dead.
+        bytes_each: For each reading, as loaded: with the index of the key, and with what is dead.
         bytes_packed: The same after `vacuum full`.
         faults: Rows that are missing, or too many.
     """
 
     columns: int
-    bytes_a_row: float
+    bytes_each: float
     bytes_packed: float
     faults: list[str]
 
@@ -209,19 +223,21 @@ def stored(warehouse: Warehouse, schema: str, source: Source) -> Stored:
     table = sql.Identifier(schema, source.table)
     with psycopg.connect(warehouse.dsn, autocommit=True) as to:
         columns = len(to.execute(sql.SQL("select * from {} limit 0").format(table)).description or ())
-        rows, size = _size(to, table)
+        readings, size = _size(to, table, source)
         to.execute(sql.SQL("vacuum full {}").format(table))
-        _, packed = _size(to, table)
+        _, packed = _size(to, table, source)
         to.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
     # The key keeps a reading from being there twice.
-    faults = [] if rows == source.readings else [f"{rows} of {source.readings} readings arrived"]
-    return Stored(columns, size / max(rows, 1), packed / max(rows, 1), faults)
+    faults = [] if readings == source.readings else [f"{readings} of {source.readings} readings arrived"]
+    return Stored(columns, size / source.readings, packed / source.readings, faults)
 
 
-def _size(to: psycopg.Connection[tuple[Any, ...]], table: sql.Identifier) -> tuple[int, int]:
-    measured = sql.SQL("select count(*), pg_total_relation_size({}::regclass) from {}")
-    [(rows, size)] = to.execute(measured.format(sql.Literal(table.as_string()), table)).fetchall()
-    return rows, size
+def _size(to: psycopg.Connection[tuple[Any, ...]], table: sql.Identifier, source: Source) -> tuple[int, int]:
+    """Return how many readings there are, and the bytes of all that belongs to their table."""
+    measured = sql.SQL("select {}, pg_total_relation_size({}::regclass) from {}")
+    query = measured.format(sql.SQL(source.counted), sql.Literal(table.as_string()), table)
+    [(readings, size)] = to.execute(query).fetchall()
+    return readings or 0, size
 
 
 def medians(turns: Sequence[Load]) -> Load:

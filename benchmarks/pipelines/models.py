@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -55,16 +56,17 @@ def measure(work: Path, *, quick: bool) -> Table:
     source = loads.fleet(quick=quick)
     table = Table(
         "From the service to the table of all readings",
-        ("through", "load", "dbt", "together, readings/s", "of the first row's", "bytes a row on disk"),
+        ("through", "load", "dbt", "together, readings/s", "of the first row's", "bytes a reading on disk"),
     )
-    names = ("target-postgres, PostgreSQL", "target-jsonl, DuckDB")
+    taken: dict[str, list[Made]] = defaultdict(list)
     with Warehouse(work / "warehouse") as warehouse:
-        turns = [
-            (_postgres(work, warehouse, source), _duckdb(work / f"files-{turn}", source))
-            for turn in range(1 if quick else TURNS)
-        ]
+        for turn in range(1 if quick else TURNS):
+            for form, read in (("", source), (", compact_readings", loads.compact(source))):
+                files = work / f"files-{turn}{form}"
+                taken[f"target-postgres, PostgreSQL{form}"].append(_postgres(work, warehouse, read))
+                taken[f"target-jsonl, DuckDB{form}"].append(_duckdb(files, read))
     first = 0.0
-    for name, made in zip(names, zip(*turns, strict=True), strict=True):
+    for name, made in taken.items():
         load, dbt = median(one.load for one in made), median(one.dbt for one in made)
         first = first or load + dbt
         together = f"{source.readings / (load + dbt):,.0f}"

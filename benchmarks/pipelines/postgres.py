@@ -51,7 +51,7 @@ def measure(work: Path, *, quick: bool) -> Table:
         "Into PostgreSQL",
         (
             *("what", "columns", "readings/s", "of the first row's", "readings/s of all CPU", "of the first row's"),
-            *("database's share", "bytes a row", "once vacuumed"),
+            *("database's share", "bytes a reading", "once vacuumed"),
         ),
     )
     with Warehouse(work / "warehouse") as warehouse:
@@ -62,7 +62,7 @@ def measure(work: Path, *, quick: bool) -> Table:
         paces = _paces(way, taken[name])
         compared = [cell for pair in zip(paces, first, strict=True) for cell in _compared(*pair)]
         stored = held.get(name)
-        sizes = (f"{stored.bytes_a_row:.0f}", f"{stored.bytes_packed:.0f}") if stored else ("", "")
+        sizes = (f"{stored.bytes_each:.0f}", f"{stored.bytes_packed:.0f}") if stored else ("", "")
         share = f"{taken[name].database / taken[name].all_cpu:.0%}" if stored else ""
         table.add(name, str(stored.columns) if stored else "", *compared, share, *sizes)
     return table
@@ -127,13 +127,16 @@ class Ways:
         messages = self.work / "messages.jsonl"
         loads.write(self.source, messages)
         unread = left_out()
+        of_v5 = loads.fleet_v5(quick=quick)
         fewest = (*unread, *(f"readings.{column}" for column in OF_A_PROBE))
         return {
             "tap, target-postgres as in meltano.yml": self._piped(),
             "the same, without what no model reads": self._piped(self._without(unread)),
             "the same, and without what tells probes apart": self._piped(self._without(fewest)),
             "the same with all columns, updates that change nothing suppressed": Way(self._suppressing, self.source),
-            "the same with v5": self._piped(source=loads.fleet_v5(quick=quick)),
+            "the same with v5": self._piped(source=of_v5),
+            "compact_readings": self._piped(source=loads.compact(self.source)),
+            "compact_readings with v5": self._piped(source=loads.compact(of_v5)),
             "tap alone": Way(lambda _: loads.tap_alone(self.source), self.source, stores=False),
             "target-postgres alone": Way(lambda schema: loads.alone(messages, self.target(schema)), self.source),
             "plain program alone (the limit)": Way(

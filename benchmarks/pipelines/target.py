@@ -65,7 +65,7 @@ def measure_settings(work: Path, *, quick: bool) -> Table:
         "Settings of target-postgres",
         (
             *("settings", "readings/s", "of the first row's", "readings/s of all CPU", "of the first row's"),
-            *("bytes a row", "peak RSS"),
+            *("bytes a reading", "peak RSS"),
         ),
     )
     # Not many, because the settings are.
@@ -81,7 +81,7 @@ def measure_settings(work: Path, *, quick: bool) -> Table:
             f"{first.seconds / load.seconds:.2f}",
             f"{source.readings / load.all_cpu:,.0f}",
             f"{first.all_cpu / load.all_cpu:.2f}",
-            f"{held[name].bytes_a_row:.0f}",
+            f"{held[name].bytes_each:.0f}",
             f"{load.peak_rss / 1e6:.0f} MB",
         )
     return table
