@@ -357,6 +357,19 @@ def test_batch_files_that_can_not_hold_the_records_are_refused(found: str | None
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("found", [0, -1, "500", True])
+def test_a_size_of_batches_that_is_none_is_refused(found: object, tmp_path: Path) -> None:
+    """By the setting's name, before anything is called or written."""
+    batch_config = {"encoding": {"format": "jsonl"}, "storage": {"root": f"file://{tmp_path}"}, "batch_size": found}
+
+    done = run(tmp_path, config=VALID | {"batch_config": batch_config})
+
+    assert done.returncode == 1
+    assert f"batch_config.batch_size should be a whole number, 1 or more, not {found!r}" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
 def test_about_offers_no_batch_files_that_are_refused(tmp_path: Path) -> None:
     """`--about` names the one format that works."""
     about = json.loads(run(tmp_path, "--about", "--format=json").stdout)
