@@ -64,6 +64,19 @@ def test_every_reading_is_in_the_table_and_the_next_load_brings_what_is_new(
     assert f'"readings":{postgres.count() - held},' in second.log.rpartition('"totals"')[2]
 
 
+def test_every_reading_of_batch_files_is_in_the_table(emulate: Emulate, postgres: Postgres) -> None:
+    """The target reads the files; what they hold is stored as if it had come as records."""
+    emulator = emulate(*FLEET)
+    storage = {"root": (postgres.folder / "batches").as_uri()}
+    config = {"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": storage, "batch_size": BATCH_SIZE}
+
+    done = postgres.load(emulator, page_size=PAGE_SIZE, batch_config=json.dumps(config))
+
+    assert done.exit_codes == (0, 0), done.log
+    assert len(list((postgres.folder / "batches").iterdir())) == -(-len(stored(emulator)) // BATCH_SIZE)
+    assert postgres.rows() == stored(emulator)
+
+
 def test_values_that_come_late_replace_the_rows_that_are_there(emulate: Emulate, postgres: Postgres) -> None:
     """A record that was not complete when it was read is completed by the next load; no row is doubled."""
     emulator = emulate(Device("z6-00001", records=60, error_rate=0))
