@@ -1,13 +1,15 @@
-"""What the same work costs otherwise: msgspec alone, and the SDK's default path. Runs in a process of its own.
+"""What the same work costs otherwise: msgspec alone, the SDK's default path, batchers alone. Runs in its own process.
 
-`python -m benchmarks.reference msgspec|sdk RESULT --pages N`, output to the null device.
+`python -m benchmarks.reference msgspec|sdk|batches|sdk-batches RESULT --pages N`, output to the null device.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,8 +17,11 @@ import click
 import msgspec
 from singer_sdk import Stream, Tap
 from singer_sdk import typing as th
+from singer_sdk.contrib.batch_encoder_jsonl import JSONLinesBatcher
+from singer_sdk.helpers._batch import BatchConfig
 
 from benchmarks.canned import PROTOTYPE, build
+from tap_zentra.singer.batch import GzipBatcher
 from tap_zentra.v4.places import Places
 from tap_zentra.v4.readings import READINGS, READINGS_KEY, reading_records
 from tap_zentra.v4.responses import decode_page, timestamps_by_mrid
@@ -27,7 +32,9 @@ else:
     from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from singer_sdk.batch import BaseBatcher
 
 RECORDS = 2000
 
@@ -91,8 +98,27 @@ def seconds_of_sdk(records: list[dict[str, Any]]) -> float:
     return time.process_time() - begun
 
 
+def seconds_of_batches(kind: type[BaseBatcher], records: list[dict[str, Any]]) -> float:
+    """Return the seconds that a batcher takes for records."""
+    with tempfile.TemporaryDirectory() as folder:
+        storage = {"root": Path(folder).as_uri()}
+        config = BatchConfig.from_dict({"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": storage})
+        begun = time.process_time()
+        for _ in kind("tap-memory", "readings", config).get_batches(iter(records)):
+            pass
+        return time.process_time() - begun
+
+
+SECONDS_OF: dict[str, Callable[[list[dict[str, Any]]], float]] = {
+    "sdk": seconds_of_sdk,
+    "batches": partial(seconds_of_batches, GzipBatcher),
+    "sdk-batches": partial(seconds_of_batches, JSONLinesBatcher),
+}
+"""The ways that begin with the records."""
+
+
 @click.command()
-@click.argument("way", type=click.Choice(["msgspec", "sdk"]))
+@click.argument("way", type=click.Choice(["msgspec", *SECONDS_OF]))
 @click.argument("result", type=click.Path(path_type=Path))
 @click.option("--pages", type=int, required=True)
 def main(way: str, result: Path, pages: int) -> None:
@@ -105,7 +131,7 @@ def main(way: str, result: Path, pages: int) -> None:
         for page in pages_of_readings
         for record in reading_records(Places().series(page), PROTOTYPE, wanted=timestamps_by_mrid(page))
     ]
-    seconds = seconds_of_msgspec(bodies, records) if way == "msgspec" else seconds_of_sdk(records)
+    seconds = seconds_of_msgspec(bodies, records) if way == "msgspec" else SECONDS_OF[way](records)
     result.write_text(json.dumps(len(records) / seconds))
 
 

@@ -284,16 +284,18 @@ class TapZentra(Tap):
 
 
 def _require_batch_format(config: Mapping[str, Any]) -> None:
-    """Refuse a format of batch files that can't hold the records.
+    """Refuse a format of batch files that can't hold the records, and a size that is none.
 
     Raises:
-        SettingsError: It is Parquet, or unknown.
+        SettingsError: It is Parquet, or unknown; or no whole number.
     """
     match config.get("batch_config"):
         case {"encoding": {"format": found}} if found not in BATCH_FORMATS:
             reason = "; Parquet cannot store the column `extra`, whose fields vary" if found == "parquet" else ""
             fault = f"batch_config.encoding.format should be {' or '.join(BATCH_FORMATS)}, not {found!r}{reason}"
             raise SettingsError([fault])
+        case {"batch_size": size} if size is not None and (type(size) is not int or size < 1):
+            raise SettingsError([f"batch_config.batch_size should be a whole number, 1 or more, not {size!r}"])
 
 
 def _place(stream: Stream) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import sys
 from abc import abstractmethod
@@ -16,6 +17,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_zentra.calls.schedule import Outcome, Phase, Turn
 from tap_zentra.settings import same_device
+from tap_zentra.singer.batch import GzipBatcher
 from tap_zentra.singer.bookmarks import Bookmarks, known_of
 from tap_zentra.singer.moments import latest_moment
 from tap_zentra.singer.pages import DeviceProgress
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk import Tap
-    from singer_sdk.helpers._batch import BatchConfig
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
 
     from tap_zentra.calls.fleet import Reader
     from tap_zentra.calls.limits import CallLimits
@@ -114,6 +116,16 @@ class StreamOfRun(Stream):
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
         return super().get_batch_config(config) if self.fills_batch_files else None
+
+    @override
+    def get_batches(
+        self, batch_config: BatchConfig, context: Mapping[str, Any] | None = None
+    ) -> Iterator[tuple[BaseBatchFileEncoding, list[str]]]:
+        batcher = GzipBatcher(self.tap_name, self.name, batch_config)
+        # A file that can't be written ends the run here, and not after the line that says why.
+        with contextlib.closing(self._sync_records(context, write_messages=False)) as records:
+            for manifest in batcher.get_batches(records):
+                yield batch_config.encoding, manifest
 
     @override
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:

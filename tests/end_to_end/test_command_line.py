@@ -15,7 +15,19 @@ from tap_zentra.emulator import Device, Emulator, Fault
 from tap_zentra.settings import SCHEMA
 from tap_zentra.v4.readings import READINGS, READINGS_KEY
 from tap_zentra.v5.readings import READINGS_V5, READINGS_V5_KEY
-from tests.support import TAP, Tap, bookmarks, by_key, held, is_reading, is_schema_of, readings_of
+from tests.support import (
+    PATIENCE,
+    TAP,
+    Tap,
+    bookmarks,
+    by_key,
+    gate,
+    held,
+    is_reading,
+    is_schema_of,
+    last_state,
+    readings_of,
+)
 
 Emulate = Callable[..., Emulator]
 
@@ -250,6 +262,41 @@ def test_a_failed_device_loses_no_batch(emulate: Emulate, tap: Tap) -> None:
     assert "z6-00002 failed" in done.stderr.splitlines()[-1]
 
 
+def test_a_batch_file_that_can_not_be_written_moves_no_bookmark(emulate: Emulate, tap: Tap) -> None:
+    """The run ends there, with a line that says why; what was named before has all that the last STATE claims."""
+    size, emulator = 100, emulate(Device("z6-00001", records=40))
+    folder = tap.folder / "batches"
+    config = {
+        "encoding": {"format": "jsonl", "compression": "gzip"},
+        "storage": {"root": folder.as_uri()},
+        "batch_size": size,
+    }
+    messages: list[dict[str, Any]] = []
+    full_files = sum(key[1] <= 20 for key in held(emulator)) // size
+
+    with (
+        gate(emulator, first_held=3) as answers,
+        tap.started(emulator, batch_config=json.dumps(config), page_size=10) as process,
+    ):
+        while [message["type"] for message in messages].count("BATCH") < full_files:
+            messages.append(json.loads(process.stdout.readline()))
+        folder.rename(tap.folder / "full")
+        folder.touch()
+        answers.open()
+        messages += map(json.loads, process.stdout)
+        process.wait(PATIENCE)
+
+    names = [Path(url).name for message in messages if message["type"] == "BATCH" for url in message["manifest"]]
+    lines = [line for name in names for line in gzip.decompress((tap.folder / "full" / name).read_bytes()).splitlines()]
+    at = bookmarks(last_state(messages, {}))["z6-00001"]
+    assert process.returncode == 1
+    assert "cannot write a batch file: " in tap.stderr.splitlines()[-1]
+    assert "Traceback" not in tap.stderr
+    assert at == 10
+    assert {key for key in held(emulator) if key[1] <= at} <= by_key(map(json.loads, lines)).keys()
+    assert len(lines) == full_files * size
+
+
 VALID = {"auth_token": "secret-token", "device_sns": ["z6-00001"], "api_url": "http://127.0.0.1:9"}
 
 REFUSED = {
@@ -306,6 +353,19 @@ def test_batch_files_that_can_not_hold_the_records_are_refused(found: str | None
 
     assert done.returncode == 1
     assert f"batch_config.encoding.format should be jsonl, not {found!r}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("found", [0, -1, "500", True])
+def test_a_size_of_batches_that_is_none_is_refused(found: object, tmp_path: Path) -> None:
+    """By the setting's name, before anything is called or written."""
+    batch_config = {"encoding": {"format": "jsonl"}, "storage": {"root": f"file://{tmp_path}"}, "batch_size": found}
+
+    done = run(tmp_path, config=VALID | {"batch_config": batch_config})
+
+    assert done.returncode == 1
+    assert f"batch_config.batch_size should be a whole number, 1 or more, not {found!r}" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 

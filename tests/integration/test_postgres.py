@@ -65,6 +65,19 @@ def test_every_reading_is_in_the_table_and_the_next_load_brings_what_is_new(
     assert f'"readings":{postgres.count() - held},' in second.log.rpartition('"totals"')[2]
 
 
+def test_every_reading_of_batch_files_is_in_the_table(emulate: Emulate, postgres: Postgres) -> None:
+    """The target reads the files; what they hold is stored as if it had come as records."""
+    emulator = emulate(*FLEET)
+    storage = {"root": (postgres.folder / "batches").as_uri()}
+    config = {"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": storage, "batch_size": BATCH_SIZE}
+
+    done = postgres.load(emulator, page_size=PAGE_SIZE, batch_config=json.dumps(config))
+
+    assert done.exit_codes == (0, 0), done.log
+    assert len(list((postgres.folder / "batches").iterdir())) == -(-len(stored(emulator)) // BATCH_SIZE)
+    assert postgres.rows() == stored(emulator)
+
+
 def late_values(emulator: Emulator) -> Fault:
     """Let a device's newest record lack two values until the emulator recovers."""
 

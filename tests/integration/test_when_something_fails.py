@@ -175,6 +175,9 @@ def _run_is_stopped(service: Service) -> tuple[Run, Emulator]:
 SOON: dict[str, Any] = {"max_attempts": 2}
 """Gives up before a test has waited for long."""
 
+NO_FOLDER = {"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": "file:///dev/null/batches"}}
+"""A `batch_config` whose files can't be written."""
+
 FAILURES: dict[str, Failure] = {
     "wrong-token": _synced(auth_token=TOKEN[::-1]),
     "wrong-server": _synced(auth_token="f" * 40),
@@ -209,6 +212,7 @@ FAILURES: dict[str, Failure] = {
     "stream-map": _stream_map_fails,
     "disk-full": partial(_by_bash, "ln -s /dev/full output;"),
     "file-limit": partial(_by_bash, "ulimit -f 100;"),
+    "batch-file": _synced(batch_config=json.dumps(NO_FOLDER)),
     "target-ends": _target_ends,
     "stopped": _run_is_stopped,
 }

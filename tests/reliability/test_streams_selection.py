@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_zentra.emulator import Device, Emulator
+from tap_zentra.singer import run as sync_run
+from tap_zentra.singer import writer
 from tap_zentra.tap import TapZentra
 from tests.in_process import check_connection, sync
 from tests.reliability.streams import (
@@ -27,7 +30,7 @@ from tests.reliability.streams import (
     outcomes,
     stations,
 )
-from tests.reliability.v5 import PAGES, V5, small_fleet
+from tests.reliability.v5 import PAGES, V5, newest, small_fleet, standing
 from tests.reliability.v5 import held as held_v5
 from tests.reliability.v5 import keyed as keyed_v5
 from tests.support import HOUR, TOKEN, bookmarks, by_key, held, is_reading
@@ -223,6 +226,32 @@ def test_batch_files_hold_the_readings_alone(emulate: Emulate, tmp_path: Path) -
     assert list(outcomes(run)) == emulator.device_sns
     assert set(bookmarks(run.state).values()) == {RECORDS}
     assert len(list(days_claimed(run.state))) == len(entries)
+
+
+@pytest.mark.parametrize("size", [7, 90])
+def test_batch_files_of_v5_hold_what_each_state_claims(
+    size: int, emulate: Emulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever in a page a file ends, and were STATE due at all times."""
+    monkeypatch.setattr(sync_run, "STATE_INTERVAL", 0.0)
+    monkeypatch.setattr(writer, "STATE_SHARE", math.inf)
+    emulator = emulate(*small_fleet(2))
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    batch = {"encoding": encoding, "storage": {"root": f"file://{tmp_path}"}, "batch_size": size}
+
+    run = sync(emulator, **V5, batch_config=batch)
+
+    assert run.exit_code == 0, run.stderr
+    readings: list[dict[str, Any]] = []
+    for message in run.messages:
+        if message["type"] == "BATCH":
+            readings += [row for url in message["manifest"] for row in rows_in(url)]
+        elif message["type"] == "STATE":
+            at = standing(message["value"])
+            claimed = {key for key in held_v5(emulator) if key[1] <= at.get(key[0], "")}
+            assert claimed <= keyed_v5(readings).keys()
+    assert keyed_v5(readings) == held_v5(emulator)
+    assert standing(run.state) == {device_sn: newest(emulator, device_sn) for device_sn in emulator.device_sns}
 
 
 def rows_in(url: str) -> list[dict[str, Any]]:
