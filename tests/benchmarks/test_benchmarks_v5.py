@@ -31,7 +31,7 @@ def test_months_are_the_emulators() -> None:
     assert [page.next_token for page in pages] == ["1", "2", None]
     assert [len(page.moments) for page in pages] == [31 * 96, 30 * 96, 31 * 96]
     assert pages[0].moments[0] == first_day(3).timestamp()
-    assert sum(len(rows) for page in pages for rows in page.rows()) == readings_in(kind, 3)
+    assert sum(len(page[second].values) for page in pages for second in page.moments) == readings_in(kind, 3)
 
 
 def test_a_five_minute_device_has_a_page_of_the_size_that_the_goals_are_about() -> None:
