@@ -518,10 +518,18 @@ def filled(moment: Moment, blanks: Blanks) -> list[dict[str, Any]]:
                 record["error_code"] = code
                 record["error_flag"] = None if code is None else True
                 record["error_description"] = ERROR_DESCRIPTIONS.get(code or 0)
-    if moment.more:
-        for record, extra in zip(records, _extras(moment), strict=True):
-            record["extra"] = extra or None
+    _tell_more(records, moment.more)
     return records
+
+
+def _tell_more(records: list[dict[str, Any]], more: Mapping[str, Sequence[Any]]) -> None:
+    """Put into `extra` what rows say that no column knows."""
+    for name, cells in more.items():
+        for record, cell in zip(records, cells, strict=True):
+            if cell is not UNSET:
+                if record["extra"] is None:
+                    record["extra"] = {}
+                record["extra"][name] = cell
 
 
 def sightings(read: Iterable[tuple[int, Blanks]]) -> list[Sighting]:
@@ -694,13 +702,3 @@ def spelled_units(units: str | None) -> str | None:
 def _iso(timestamp: float) -> str:
     whole = int(timestamp)
     return iso_timestamp(whole) if whole == timestamp else datetime.fromtimestamp(timestamp, UTC).isoformat()
-
-
-def _extras(moment: Moment) -> list[dict[str, Any]]:
-    """Return the fields of each row that no column knows."""
-    extras: list[dict[str, Any]] = [{} for _ in moment.series]
-    for name, column in moment.more.items():
-        for extra, cell in zip(extras, column, strict=True):
-            if cell is not UNSET:
-                extra[name] = cell
-    return extras
