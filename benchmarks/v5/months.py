@@ -55,9 +55,15 @@ def device(kind: Kind, months: int) -> Device:
     return Device(PROTOTYPE, records=records, interval=kind.interval, start=start, sensors=kind.sensors)
 
 
-def build(kind: Kind, months: int) -> list[bytes]:
-    """Return the bodies of a device's months; the token of each is the number of the page that follows."""
-    held = Emulator([device(kind, months)])
+def build(kind: Kind, months: int, *, identified: bool = False) -> list[bytes]:
+    """Return the bodies of a device's months; the token of each is the number of the page that follows.
+
+    Args:
+        kind: Of device.
+        months: How many.
+        identified: Whether each row has a `position` and a `reading_id`, as METER's example has them.
+    """
+    held = Emulator([device(kind, months)], positions=identified, reading_ids=identified)
     asked = {"direction": "ascending", "start_datetime": first_day(months).isoformat(), "end_datetime": END}
     bodies: list[bytes] = []
     while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.children import run
@@ -13,7 +14,6 @@ from benchmarks.v5.meter import meter
 from benchmarks.v5.months import KINDS, build, readings_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 OF_MSGSPEC = 0.6
@@ -24,43 +24,79 @@ ALIKE = 1.3
 CODE = b'"error_code":0'
 
 
+@dataclass(frozen=True)
+class Way:
+    """A way from a page to RECORDs.
+
+    Attributes:
+        name: Who goes it.
+        body: Name of the page.
+        compared_to: The name of the tap's way that it is compared to; None: to none.
+        to_reach: The tap's speed, of this way's; of the tap's own ways this way's, of the other's.
+    """
+
+    name: str
+    body: str
+    compared_to: str | None = None
+    to_reach: float = 0
+
+
+PLAIN, IDENTIFIED, UNKNOWN = "month", "month with ids", "month with an unknown field"
+"""Pages: the second one has a `position` and a `reading_id` in each row."""
+
+WAYS = (
+    Way("tap", PLAIN),
+    Way("msgspec", PLAIN, PLAIN, OF_MSGSPEC),
+    Way("meter", PLAIN, PLAIN, OF_METER),
+    Way("tap", IDENTIFIED),
+    Way("msgspec", IDENTIFIED, IDENTIFIED, OF_MSGSPEC),
+    Way("meter", IDENTIFIED, IDENTIFIED, OF_METER),
+    Way("tap", UNKNOWN, PLAIN, 1 / ALIKE),
+)
+NAMES = {"msgspec": "msgspec alone, untyped (the limit)", "meter": "METER's client, models only"}
+
+
 def measure(work: Path, *, quick: bool) -> Table:
     """Measure all in turn, several times, each time in a process of its own; medians count."""
-    table = Table("v5: from a page to RECORDs", ("what", "MB", "readings/s of CPU", "tap, of it", "to reach"))
+    table = Table("v5: from a page to RECORDs", ("what", "page", "MB", "readings/s of CPU", "tap, of it", "to reach"))
     kind = KINDS["quarter-hours" if quick else "five-minutes"]
-    (body,) = build(kind, 1)
-    bodies = {"body": body, "unknown": body.replace(CODE, CODE + b',"quality":1')}
+    (plain,) = build(kind, 1)
+    (identified,) = build(kind, 1, identified=True)
+    bodies = {PLAIN: plain, IDENTIFIED: identified, UNKNOWN: plain.replace(CODE, CODE + b',"quality":1')}
     for name, content in bodies.items():
         (work / name).write_bytes(content)
-    seconds = _medians(work, rounds=1 if quick else 5, with_meter=not quick)
-    readings = readings_in(kind, 1)
-    tap = seconds["tap"]
-    goals: Mapping[str, tuple[float, str]] = {
-        "tap": (0, ""),
-        "msgspec": (OF_MSGSPEC, f"≥ {OF_MSGSPEC:g}"),
-        "METER's client": (OF_METER, f"≥ {OF_METER:g}"),
-        "tap, rows with an unknown field": (1 / ALIKE, f"≥ {1 / ALIKE:.2f}"),
-    }
-    names = {"msgspec": "msgspec alone, untyped (the limit)", "METER's client": "METER's client, models only"}
+    ways = [way for way in WAYS if way.name != "meter" or not quick]
+    seconds = _medians(work, ways, rounds=1 if quick else 5)
     for way, taken in seconds.items():
-        ratio = taken / tap if way != "tap, rows with an unknown field" else tap / taken
-        least, goal = goals[way]
-        size = len(bodies["unknown" if "unknown" in way else "body"]) / 1e6
-        shown = "" if way == "tap" else judged(-ratio, -least, f"{ratio:.2f}")
-        table.add(names.get(way, way), f"{size:.0f}", f"{readings / taken:,.0f}", shown, goal)
+        table.add(
+            NAMES.get(way.name, way.name),
+            way.body,
+            f"{len(bodies[way.body]) / 1e6:.0f}",
+            f"{readings_in(kind, 1) / taken:,.0f}",
+            *_compared(way, seconds),
+        )
     return table
 
 
-def _medians(work: Path, *, rounds: int, with_meter: bool) -> dict[str, float]:
+def _compared(way: Way, seconds: dict[Way, float]) -> tuple[str, str]:
+    """Return how fast the tap is, of a way, and what is to be reached; nothing if it is compared to none."""
+    if way.compared_to is None:
+        return "", ""
+    tap = seconds[Way("tap", way.compared_to)]
+    ratio = tap / seconds[way] if way.name == "tap" else seconds[way] / tap
+    return judged(-ratio, -way.to_reach, f"{ratio:.2f}"), f"≥ {way.to_reach:.2g}"
+
+
+def _medians(work: Path, ways: list[Way], *, rounds: int) -> dict[Way, float]:
     """Return the seconds of each way."""
-    body, unknown, result = str(work / "body"), str(work / "unknown"), work / "seconds.json"
-    taken: dict[str, list[float]] = {}
-    ways = {"tap": ("tap", body), "msgspec": ("msgspec", body), "tap, rows with an unknown field": ("tap", unknown)}
+    result = work / "seconds.json"
+    taken: dict[Way, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
-        for name, way in ways.items():
-            run(sys.executable, "-m", "benchmarks.v5.ways", *way, str(result))
-            taken.setdefault(name, []).append(json.loads(result.read_text()))
-        if with_meter:
-            meter("page", body, str(result))
-            taken.setdefault("METER's client", []).append(json.loads(result.read_text()))
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+        for way in ways:
+            body = str(work / way.body)
+            if way.name == "meter":
+                meter("page", body, str(result))
+            else:
+                run(sys.executable, "-m", "benchmarks.v5.ways", way.name, body, str(result))
+            taken[way].append(json.loads(result.read_text()))
+    return {way: statistics.median(seconds) for way, seconds in taken.items()}

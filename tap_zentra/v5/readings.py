@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
+from msgspec import UNSET
 from singer_sdk import typing as th
 
-from tap_zentra.bodies import NO_PORT, UnexpectedBodyError, beside_columns, clean_units, comparable
+from tap_zentra.bodies import NO_PORT, UnexpectedBodyError, clean_units, comparable
 from tap_zentra.settings import same_device
 from tap_zentra.singer import columns, overlap
 from tap_zentra.singer.bookmarks import Bookmark, known_of
@@ -28,7 +28,7 @@ from tap_zentra.v5.account import Account
 from tap_zentra.v5.api import PageTokenRefusedError
 from tap_zentra.v5.devices import subscription_warning
 from tap_zentra.v5.pagination import MonthPaginator
-from tap_zentra.v5.responses import DataPage, Row, decode_page, require_page_of
+from tap_zentra.v5.responses import DataPage, Moment, decode_page, require_page_of
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tap_zentra.settings import Settings
     from tap_zentra.singer.bookmarks import Bookmarks
     from tap_zentra.v5.api import Api
-    from tap_zentra.v5.responses import ListedDevice
+    from tap_zentra.v5.responses import ListedDevice, Series
 
 READINGS_V5 = th.PropertiesList(
     columns.DEVICE_SN,
@@ -118,19 +118,17 @@ class MonthOfReadings(Page):
 
     Attributes:
         before: Records of pages before that have turned out to have changed.
-        data: The page.
-        range: First and last moment of which readings may be wanted.
+        moments_read: The moments of the page, in their order.
         wanted: The moments whose readings become records.
-        lay_out: Tells the rows of one moment apart, and what their records have in common with others.
+        lay_out: Tells the rows of a moment apart, and what their records have in common with others.
         bookmark_at: Where the device stands once all up to a moment has been written.
         bookmark: Where it stands once the page has been written; None: it has no bookmark yet.
     """
 
     before: list[dict[str, Any]]
-    data: DataPage
-    range: tuple[int, int]
+    moments_read: Sequence[Moment]
     wanted: Collection[int]
-    lay_out: Callable[[Iterable[Row]], tuple[list[Row], Blanks]]
+    lay_out: Callable[[Moment], tuple[Moment, Blanks]]
     bookmark_at: Callable[[int], Bookmark | None]
     bookmark: Bookmark | None
 
@@ -139,16 +137,14 @@ class MonthOfReadings(Page):
         records = list(self.before)
         read: list[tuple[int, Blanks]] = [(_seconds(record["timestamp_utc"]), [record]) for record in records]
         count = len(records)
-        for moment, rows in by_moment(self.data.rows(*self.range)):
-            if moment > self.range[1]:
-                break
-            told_apart, blanks = self.lay_out(rows)
-            if moment in self.wanted:
+        for moment in self.moments_read:
+            told_apart, blanks = self.lay_out(moment)
+            if moment.second in self.wanted:
                 records += filled(told_apart, blanks)
-            read.append((moment, blanks))
+            read.append((moment.second, blanks))
             count += len(blanks)
             if count >= RECORDS_AT_ONCE:
-                bookmark = functools.partial(self.bookmark_at, moment)
+                bookmark = functools.partial(self.bookmark_at, moment.second)
                 yield Part(records, bookmark, functools.partial(sightings, read))
                 records, read, count = [], [], 0
         yield Part(records, lambda: self.bookmark, functools.partial(sightings, read))
@@ -204,8 +200,8 @@ class ReadingsReader:
         start = self._start()
         self._first = 0 if start is None else start
         self._newest: int | None = None
-        self._carried: list[Row] = []
-        """Rows of the last moment of the page before: nobody knows whether a page may end in the middle of one."""
+        self._carried: Moment | None = None
+        """The last moment of the page before: nobody knows whether a page may end in the middle of one."""
         self._token_error: PageTokenRefusedError | None = None
         self._device_name: str | None = None
         self._known = known_of(bookmark)
@@ -263,10 +259,7 @@ class ReadingsReader:
 
     def _settle(self, page: DataPage, kept: list[int]) -> MonthOfReadings:
         """Return what a page brings of the moments that are kept; the last one is carried on if more is to come."""
-        self._carried = []
-        if kept and not self.done:
-            last = kept.pop()
-            self._carried = next(list(rows) for moment, rows in by_moment(page.rows(last, last)) if moment == last)
+        self._carried = page[kept.pop()] if kept and not self.done else None
         if kept:
             self._newest = kept[-1]
             self._overlap.note(self._contents(page, kept[-1]), read_from=self._first)
@@ -283,7 +276,7 @@ class ReadingsReader:
                 "the service ignores direction: a page has the newest readings first, and more pages follow it"
             )
         earliest = next((moment for moment in page.moments if moment >= self._first), None)
-        latest = self._carried[0].moment if self._carried else self._newest
+        latest = self._carried.second if self._carried else self._newest
         if earliest is not None and latest is not None and earliest < latest:
             raise UnexpectedBodyError(
                 f"a page goes back in time: {iso_timestamp(earliest)} comes after {iso_timestamp(latest)}"
@@ -301,9 +294,9 @@ class ReadingsReader:
             page = DataPage.of(self._device_sn, self._device_name, self._carried)
             return self._settle(page, list(page.moments))
         start = self._paginator.request.start
-        if self._carried and start is not None and start <= self._carried[0].moment:
-            self._first = self._carried[0].moment  # it comes again, and whole
-            self._carried = []
+        if self._carried and start is not None and start <= self._carried.second:
+            self._first = self._carried.second  # it comes again, and whole
+            self._carried = None
         elif self._newest is not None and not self._carried:
             self._first = self._newest + 1
         warning = f"{error}; continuing by time instead of next_token"
@@ -331,8 +324,7 @@ class ReadingsReader:
         ahead = [moment for moment in (self._last_listed(), *page.moments[-1:]) if moment > latest]
         return MonthOfReadings(
             before=before,
-            data=page,
-            range=(kept[0], kept[-1]) if kept else (0, -1),
+            moments_read=[page[moment] for moment in kept],
             wanted={*new, *changed.intersection(kept)},
             lay_out=functools.partial(lay_out, device_sn=self._device_sn, device_name=page.device_name),
             bookmark_at=functools.partial(self._bookmark_at, page),
@@ -361,21 +353,15 @@ class ReadingsReader:
     def _contents_between(self, page: DataPage, first: int, last: int) -> dict[int, bytes]:
         if not self._reach:
             return {}
-        return {
-            moment: moment_content(rows)
-            for moment, rows in by_moment(page.rows(first, last))
-            if first <= moment <= last
-        }
+        return {moment.second: moment_content(moment) for moment in page.between(first, last)}
 
     def _hold(self, page: DataPage, kept: Sequence[int]) -> None:
         """Keep the records of groups that have not been read to their end: whether they changed is not known yet."""
         self._held = [(moment, record) for moment, record in self._held if self._overlap.is_open(moment)]
-        still_open = {moment for moment in kept if self._overlap.is_open(moment)}
-        if still_open:
-            for moment, rows in by_moment(page.rows(min(still_open), max(still_open))):
-                if moment in still_open:
-                    records = reading_records(rows, device_sn=self._device_sn, device_name=page.device_name)
-                    self._held += [(moment, record) for record in records]
+        for moment in kept:
+            if self._overlap.is_open(moment):
+                records = reading_records(page[moment], device_sn=self._device_sn, device_name=page.device_name)
+                self._held += [(moment, record) for record in records]
 
     def _last_possible(self) -> int:
         """Return the last moment to ask for: a device that fell silent years ago has no empty months to be read.
@@ -503,80 +489,64 @@ class CompactReadingsV5Stream(RecordsStream[Account], ReadingsV5Stream):
     shared = SHARED
 
 
-def by_moment(pieces: Iterable[list[Row]]) -> Iterator[tuple[int, Iterator[Row]]]:
-    """Yield the rows of each moment, given rows in the order of time."""
-    stamped = itertools.groupby(itertools.chain.from_iterable(pieces), key=_TIMESTAMP)
-    for moment, groups in itertools.groupby(stamped, key=_whole_second):  # called for each moment, not for each row
-        yield moment, itertools.chain.from_iterable(rows for _, rows in groups)
-
-
-_TIMESTAMP = attrgetter("timestamp")
-
-
-def _whole_second(stamped: tuple[float, Iterable[Row]]) -> int:
-    return int(stamped[0])
-
-
-def reading_records(rows: Iterable[Row], *, device_sn: str, device_name: str | None) -> list[dict[str, Any]]:
-    """Return the records of stream `readings_v5` that the rows of a moment become.
+def reading_records(moment: Moment, *, device_sn: str, device_name: str | None) -> list[dict[str, Any]]:
+    """Return the records of stream `readings_v5` that a moment becomes.
 
     Args:
-        rows: All rows of a device at one moment.
+        moment: All rows of a device at that moment.
         device_sn: The device's serial number, as the user gave it.
         device_name: What its owner calls it.
     """
-    return filled(*lay_out(rows, device_sn=device_sn, device_name=device_name))
+    return filled(*lay_out(moment, device_sn=device_sn, device_name=device_name))
 
 
 Blanks = list[dict[str, Any]]
 """A record for each row of a moment, with what it has in common with those of other moments."""
 
 
-def lay_out(rows: Iterable[Row], *, device_sn: str, device_name: str | None) -> tuple[list[Row], Blanks]:
-    """Return the rows of a moment without repetitions, and their records as far as other moments have the same.
+def lay_out(moment: Moment, *, device_sn: str, device_name: str | None) -> tuple[Moment, Blanks]:
+    """Return a moment without repetitions, and its records as far as other moments have the same.
 
     Args:
-        rows: All rows of a device at one moment.
+        moment: All rows of a device at that moment.
         device_sn: The device's serial number, as the user gave it.
         device_name: What its owner calls it.
     """
-    told_apart = list(rows)
-    positions: tuple[int | None, ...] = (None,) * len(told_apart)
-    if _say_more(told_apart):
-        told_apart = _without_repetitions(told_apart)
-        positions = tuple([None if row.position is None else row.index for row in told_apart])
+    once = _without_repetitions(moment)
     # So many that they must not stay in memory.
-    blanks_of = _blanks_of.__wrapped__ if len(told_apart) > RECORDS_AT_ONCE else _blanks_of
-    return told_apart, blanks_of(device_sn, device_name, tuple(map(_SERIES, told_apart)), positions)
+    blanks_of = _blanks_of.__wrapped__ if len(once.series) > RECORDS_AT_ONCE else _blanks_of
+    return once, blanks_of(device_sn, device_name, once.series, once.indices)
 
 
-def filled(rows: list[Row], blanks: Blanks) -> list[dict[str, Any]]:
-    """Return the records of the rows of a moment, given what they have in common with those of other moments."""
-    timestamp, iso = -1.0, ""
+def filled(moment: Moment, blanks: Blanks) -> list[dict[str, Any]]:
+    """Return the records of a moment, given what they have in common with those of other moments."""
+    timestamps = moment.each(tuple(map(_iso, moment.timestamps)))
+    local_datetimes = moment.each(tuple([local or None for local in moment.datetimes]))
     records = []
-    for row, blank in zip(rows, blanks, strict=True):
-        if row.timestamp != timestamp:
-            timestamp = row.timestamp
-            iso = _iso(timestamp)
+    for blank, value, timestamp, local in zip(blanks, moment.values, timestamps, local_datetimes, strict=True):
         record = blank.copy()
-        record["timestamp_utc"] = iso
-        record["value"] = row.value
-        record["local_datetime"] = row.datetime or None
-        code = row.error_code
-        if code != 0:
-            record["error_code"] = code
-            record["error_flag"] = None if code is None else True
-            record["error_description"] = ERROR_DESCRIPTIONS.get(code or 0)
+        record["timestamp_utc"] = timestamp
+        record["value"] = value
+        record["local_datetime"] = local
         records.append(record)
-    if _say_more(rows):
-        for row, record in zip(rows, records, strict=True):
-            record["extra"] = _extra(row)
+    if moment.error_codes != (0,):
+        for record, code in zip(records, moment.each(moment.error_codes), strict=True):
+            if code != 0:
+                record["error_code"] = code
+                record["error_flag"] = None if code is None else True
+                record["error_description"] = ERROR_DESCRIPTIONS.get(code or 0)
+    _tell_more(records, moment.more)
     return records
 
 
-def _say_more(rows: list[Row]) -> bool:
-    """Return whether rows may have more than most have."""
-    return set(map(type, rows)) != {Row}
+def _tell_more(records: list[dict[str, Any]], more: Mapping[str, Sequence[Any]]) -> None:
+    """Put into `extra` what rows say that no column knows."""
+    for name, cells in more.items():
+        for record, cell in zip(records, cells, strict=True):
+            if cell is not UNSET:
+                if record["extra"] is None:
+                    record["extra"] = {}
+                record["extra"][name] = cell
 
 
 def sightings(read: Iterable[tuple[int, Blanks]]) -> list[Sighting]:
@@ -607,56 +577,56 @@ def _seconds(timestamp: str) -> int:
     return int(datetime.fromisoformat(timestamp).timestamp())
 
 
-_Series = tuple[int | None, str | None, str, str | None]
-"""Port, sensor, measurement and unit, as the service sends them."""
-
-_SERIES = cast("Callable[[Row], _Series]", attrgetter("port_num", "sensor_name", "measurement", "unit"))
-
-_IDENTITY = attrgetter("position", "reading_id")
-
 _Place = tuple[int, str, str]
 """Port, sensor and measurement, as the key has them."""
 
 
-def _place(series: _Series) -> _Place:
+def _place(series: Series) -> _Place:
     port, sensor, measurement, _ = series
     return (NO_PORT if port is None else port, sensor or "", measurement)
 
 
-def _without_repetitions(rows: list[Row]) -> list[Row]:
-    """Return the rows of a moment without those that say again, with the same id or position, what another has said.
+def _without_repetitions(moment: Moment) -> Moment:
+    """Return a moment without the rows that say again, with the same id or position, what another has said.
 
     Rows with neither may be two depths that read the same, so all of them are kept.
     """
-    if not _may_be_repeated([*map(_IDENTITY, rows)]):  # mostly
-        return rows
+    told = [column for name in ("position", "reading_id") if (column := moment.more.get(name))]
+    if not told or _are_distinct(told[-1]) or _are_distinct([*zip(moment.series, *told, strict=True)]):  # mostly
+        return moment
     seen = set()
-    once = []
-    for row in rows:
-        if row.position is None and row.reading_id is None:
-            once.append(row)
-        elif (whole := _ENCODER.encode(row)) not in seen:
-            seen.add(whole)
-            once.append(row)
-    return once
+    chosen = []
+    for row, identity in zip(_whole_rows(moment), zip(*told, strict=True), strict=True):
+        has_identity = any(part is not UNSET for part in identity)
+        chosen.append(not has_identity or row not in seen)
+        seen.add(row)
+    return moment.only(chosen)
 
 
-def _may_be_repeated(identities: list[tuple[Any, Any]]) -> bool:
-    """Return whether two of some rows of a moment may be the same, by their positions and ids."""
-    told = [identity for identity in identities if identity != (None, None)]
+def _whole_rows(moment: Moment) -> Iterator[bytes]:
+    """Yield each row, with all that it says."""
+    timestamps = tuple([timestamp + 0.0 for timestamp in moment.timestamps])
+    columns = (timestamps, moment.datetimes, moment.error_codes)
+    more = [[None if cell is UNSET else (cell,) for cell in column] for column in moment.more.values()]
+    rows = zip(moment.series, moment.values, *map(moment.each, columns), *more, strict=True)
+    return map(_ENCODER.encode, rows)
+
+
+def _are_distinct(cells: Collection[Any]) -> bool:
+    """Return whether all of some cells are known to differ from each other."""
     try:
-        return len(set(told)) < len(told)
+        return len(set(cells)) == len(cells)
     except TypeError:  # lists or objects
-        return True
+        return False
 
 
 @functools.lru_cache(maxsize=16)
 def _blanks_of(
-    device_sn: str, device_name: str | None, all_series: tuple[_Series, ...], positions: tuple[int | None, ...]
+    device_sn: str, device_name: str | None, all_series: tuple[Series, ...], indices: tuple[int | None, ...]
 ) -> Blanks:
     """Return the same, made once: a device mostly has the same series, in the same order, at each moment."""
-    indices = _free_indices([_place(series) for series in all_series], positions)
-    return [_blank(device_sn, device_name, series, index) for series, index in zip(all_series, indices, strict=True)]
+    free = _free_indices([_place(series) for series in all_series], indices)
+    return [_blank(device_sn, device_name, series, index) for series, index in zip(all_series, free, strict=True)]
 
 
 def _free_indices(places: Sequence[_Place], positions: Sequence[int | None]) -> Iterator[int]:
@@ -685,7 +655,7 @@ def _free_indices(places: Sequence[_Place], positions: Sequence[int | None]) -> 
 
 
 @functools.lru_cache(maxsize=1024)
-def _blank(device_sn: str, device_name: str | None, series: _Series, index: int) -> dict[str, Any]:
+def _blank(device_sn: str, device_name: str | None, series: Series, index: int) -> dict[str, Any]:
     """Return a record of a series as it mostly is, to be copied: sooner done than naming all columns of each."""
     (port, sensor, measurement), unit = _place(series), series[3]
     return {
@@ -706,7 +676,7 @@ def _blank(device_sn: str, device_name: str | None, series: _Series, index: int)
     }
 
 
-def moment_content(rows: Iterable[Row]) -> bytes:
+def moment_content(moment: Moment) -> bytes:
     """Return what a moment holds, short: a digest of its values.
 
     Neither the order of rows nor the form of a number makes a difference, nor a name of the device.
@@ -714,16 +684,23 @@ def moment_content(rows: Iterable[Row]) -> bytes:
     lines = _ENCODER.encode_lines(
         [
             (
-                row.timestamp + 0.0,
-                NO_PORT if row.port_num is None else row.port_num,
-                row.sensor_name or "",
-                row.measurement,
-                None if row.position is None else row.index,
-                comparable(row.value),
-                spelled_units(row.unit),
-                row.error_code,
+                timestamp + 0.0,
+                NO_PORT if port is None else port,
+                sensor or "",
+                measurement,
+                index,
+                comparable(value),
+                spelled_units(unit),
+                code,
             )
-            for row in rows
+            for (port, sensor, measurement, unit), index, value, timestamp, code in zip(
+                moment.series,
+                moment.indices,
+                moment.values,
+                moment.each(moment.timestamps),
+                moment.each(moment.error_codes),
+                strict=True,
+            )
         ]
     )
     return overlap.content(b"".join(sorted(lines.split(b"\n"))))
@@ -742,14 +719,3 @@ def spelled_units(units: str | None) -> str | None:
 def _iso(timestamp: float) -> str:
     whole = int(timestamp)
     return iso_timestamp(whole) if whole == timestamp else datetime.fromtimestamp(timestamp, UTC).isoformat()
-
-
-def _extra(row: Row) -> dict[str, Any] | None:
-    """Return the fields of a row that no column knows."""
-    extra = beside_columns(row)
-    position, reading_id = _IDENTITY(row)
-    if reading_id is not None:
-        extra = {"reading_id": reading_id} | (extra or {})
-    if position is not None:
-        extra = {"position": position} | (extra or {})
-    return extra

@@ -1,22 +1,24 @@
 """The bodies of API v5 -> pages, checked; knows neither the network nor the SDK.
 
-A page of readings is a month, up to some 60 MB, so it is decoded in pieces: once to check it as a whole, and again to
-be written. What keys, values and paging need is checked strictly; what is dirty in a body is settled by `bodies`.
+A page of readings is a month, up to some 60 MB, so it is decoded in pieces. Of each piece only what its rows say is
+kept, field by field, until the page has been checked as a whole and is written. What keys, values and paging need is
+checked strictly; what is dirty in a body is settled by `bodies`.
 """
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import functools
 import itertools
 import math
 import re
 from collections.abc import Sequence  # noqa: TC003 - msgspec needs it
-from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 import msgspec
+from msgspec import UNSET
 
 from tap_zentra.bodies import (
     BIGGEST_INTEGER,
@@ -43,18 +45,15 @@ from tap_zentra.calls.errors import one_line
 from tap_zentra.settings import same_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tap_zentra.bodies import Fields
 
 PIECE_BYTES = 2**17
 """Bytes of a page that are decoded in one go, at least: some 700 readings, few enough for the processor's caches."""
 
-PIECE_ROWS = 700
-"""As many readings."""
-
-KEPT_PIECES = 32
-"""Pieces at the end of a page that stay decoded, some 10 MB: the last days are looked at more than once."""
+MOST_TEXTS = 200
+"""Measurements, units and sensors of a page for which it stays worthwhile to make a type."""
 
 DEEPEST = 50
 """Levels of lists and objects in a field of a device: what is kept of it is copied by recursion, in a state."""
@@ -66,7 +65,7 @@ EARLIEST_EXPIRATION = 946_684_800
 class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """One value of one sensor at one moment, as the service sends it; `timestamp` is in seconds since 1970.
 
-    Fields in the service's order are decoded soonest. Those that only a `RowWithMore` has say nothing here.
+    Fields in the service's order are decoded soonest.
     """
 
     port_num: Port | None = None
@@ -80,31 +79,20 @@ class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     datetime: str | None = None
     error_code: Integer | None = None
 
-    position: ClassVar[Any] = None
-    reading_id: ClassVar[Any] = None
-    extra: ClassVar[dict[str, Any] | None] = None
-    unknown: ClassVar[Unknown] = ()
-
-    @property
-    def moment(self) -> int:
-        """The whole second, since 1970."""
-        return int(self.timestamp)
-
-    @property
-    def index(self) -> int | None:
-        """The place that the service names, a whole number from 0 on; None: it names none in this form."""
-        position = self.position
-        if isinstance(position, float) and position.is_integer():
-            position = int(position)
-        return position if type(position) is int and 0 <= position <= BIGGEST_INTEGER else None
-
 
 class RowWithMore(Row, forbid_unknown_fields=True, kw_only=True, gc=False):
     """A row of a page whose rows say more: which value of several it is, or what nobody knows."""
 
-    position: Any = None  # type: ignore[misc]
-    reading_id: Any = None  # type: ignore[misc]
-    extra: dict[str, Any] | None = msgspec.field(default=None, name=EXTRA)  # type: ignore[misc]
+    position: Any = None
+    reading_id: Any = None
+
+    unknown: ClassVar[Unknown] = ()
+
+
+class OddRow(RowWithMore, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """A row that had to be decoded the slow way."""
+
+    extra: dict[str, Any] | None = msgspec.field(default=None, name=EXTRA)
 
 
 _FIELDS: Fields = {
@@ -154,11 +142,21 @@ _BODY = msgspec.json.Decoder(_Body)
 
 
 @functools.lru_cache(maxsize=16)
-def _rows_decoder(more: tuple[str, ...]) -> msgspec.json.Decoder[list[Row]]:
-    """Return what decodes rows that may have fields of these names too."""
-    if not more:
-        return msgspec.json.Decoder(list[Row])
-    kind = with_unknown_fields(RowWithMore, {*more} - {*RowWithMore.__struct_encode_fields__})
+def _rows_decoder(more: tuple[str, ...], texts: frozenset[str] = frozenset()) -> msgspec.json.Decoder[list[Row]]:
+    """Return what decodes rows.
+
+    Args:
+        more: Names of fields that they may have too.
+        texts: All that may be measurements, units or sensors, so that they need not be made anew for each row; none:
+            any may.
+    """
+    kind = with_unknown_fields(RowWithMore, {*more} - {*RowWithMore.__struct_encode_fields__}) if more else Row
+    if texts:
+        known = Literal[tuple(texts)]  # type: ignore[valid-type]
+        optional = [(name, known | None, None) for name in ("unit", "sensor_name")]
+        kind = msgspec.defstruct(
+            f"{kind.__name__}OfTexts", [("measurement", known), *optional], bases=(kind,), kw_only=True
+        )
     return cast("msgspec.json.Decoder[list[Row]]", msgspec.json.Decoder(list[kind]))  # type: ignore[valid-type]
 
 
@@ -170,18 +168,100 @@ _BETWEEN_ROWS = re.compile(rb"\}\s*,\s*\{")
 _NO_NUMBER = re.compile(rb'("(?<!\\")\s*:\s*)(?:NaN|-?Infinity)\b')
 """A field that strict parsers refuse. Within a text, the first quote would have a backslash in front."""
 
-_TIMESTAMP = attrgetter("timestamp")
+Series = tuple[int | None, str | None, str, str | None]
+"""Port, sensor, measurement and unit, as the service sends them."""
+
+_TEXTS = attrgetter("measurement", "unit", "sensor_name")
+
+_TIMESTAMP = cast("Callable[[Row], float]", attrgetter("timestamp"))
+
+_Cell = TypeVar("_Cell")
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """A part of a page: where it lies, in bytes, its first and last moment, and its rows, unless they were dropped."""
+class Moment(msgspec.Struct, frozen=True, gc=False):
+    """The rows of one second, field by field: so a row takes a tenth of the memory that it takes as it is decoded.
 
-    start: int
-    stop: int
-    first: int
-    last: int
-    rows: list[Row] | None
+    Of `timestamps`, `datetimes` and `error_codes` there is one for all rows if all have the same.
+
+    Attributes:
+        second: Since 1970.
+        series: Of each row; the same object for all moments of a page that have the same.
+        values: Of each row.
+        timestamps: In seconds since 1970.
+        datetimes: As the service writes them.
+        error_codes: As the service sends them.
+        more: What else the rows say, by the names of the fields: of each row, UNSET where it does not say it.
+    """
+
+    second: int
+    series: tuple[Series, ...]
+    values: tuple[float | None, ...]
+    timestamps: tuple[float, ...]
+    datetimes: tuple[str | None, ...]
+    error_codes: tuple[int | None, ...]
+    more: dict[str, tuple[Any, ...]]
+
+    @property
+    def indices(self) -> tuple[int | None, ...]:
+        """The place of each row that the service names, a whole number from 0 on; None: it names none in this form."""
+        positions = self.more.get("position")
+        if positions is None:
+            return (None,) * len(self.series)
+        return tuple([None if position is UNSET else _index(position) for position in positions])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Moment]) -> Moment:
+        """Return the rows of one second that lie in several places of a page, or in several pages, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        names = dict.fromkeys(itertools.chain.from_iterable(part.more for part in parts))
+        return cls(
+            parts[0].second,
+            _chained(part.series for part in parts),
+            _chained(part.values for part in parts),
+            _chained(part.each(part.timestamps) for part in parts),
+            _chained(part.each(part.datetimes) for part in parts),
+            _chained(part.each(part.error_codes) for part in parts),
+            {name: _chained(part.each(part.more.get(name, (UNSET,))) for part in parts) for name in names},
+        )
+
+    def only(self, chosen: Sequence[bool]) -> Moment:
+        """Return the rows that are chosen."""
+
+        def of_chosen(column: tuple[_Cell, ...]) -> tuple[_Cell, ...]:
+            return tuple(itertools.compress(self.each(column), chosen))
+
+        return Moment(
+            self.second,
+            of_chosen(self.series),
+            of_chosen(self.values),
+            of_chosen(self.timestamps),
+            of_chosen(self.datetimes),
+            of_chosen(self.error_codes),
+            {name: of_chosen(column) for name, column in self.more.items()},
+        )
+
+    def each(self, column: tuple[_Cell, ...]) -> tuple[_Cell, ...]:
+        """Return a field of all rows, of which there may be one for all."""
+        return column * len(self.series) if len(column) == 1 else column
+
+
+_SECOND = cast("Callable[[Moment], int]", attrgetter("second"))
+
+
+def _chained(columns: Iterable[tuple[_Cell, ...]]) -> tuple[_Cell, ...]:
+    return tuple(itertools.chain.from_iterable(columns))
+
+
+def _index(position: object) -> int | None:
+    if isinstance(position, float) and position.is_integer():
+        position = int(position)
+    return position if type(position) is int and 0 <= position <= BIGGEST_INTEGER else None
+
+
+def _short(column: list[_Cell]) -> tuple[_Cell, ...]:
+    """Return a field of some rows; one for all if it is the same in all."""
+    return (column[0],) if column.count(column[0]) == len(column) else tuple(column)
 
 
 class DataPage:
@@ -214,83 +294,92 @@ class DataPage:
         self.device_name = name if isinstance(name, str) else None
         self.known = _known(cast("dict[str, Any]", told), name_is_known=self.device_name is not None)
         self.next_token = (body.pagination.next_token if body.pagination else None) or None
-        self._values = memoryview(body.values)
         self._has_nul = has_nul
         self._more: tuple[str, ...] = ()
-        self._pieces: list[_Piece] = []
-        moments: dict[int, None] = {}
-        is_sorted, latest = True, 0
-        for start, stop, rows in self._cut():
-            several = [int(timestamp) for timestamp, _ in itertools.groupby(map(_TIMESTAMP, rows))]
-            is_sorted = is_sorted and latest <= several[0] and several == sorted(several)
-            latest = several[-1]
-            moments.update(dict.fromkeys(several))
-            self._keep(_Piece(start, stop, several[0], latest, rows))
-        self.moments: Sequence[int] = list(moments)
-        self.is_descending = False
-        if not is_sorted:
-            self.moments = sorted(moments)
-            self.is_descending = self.moments[::-1] == list(moments)
-            self._sort()
+        self._texts: frozenset[str] = frozenset()
+        self._columns: tuple[list[Any], ...] = ()
+        self._series: tuple[Series, ...] = ()
+        self._known_series: dict[Any, Any] = {}
+        moments = [
+            self._moment(list(rows))
+            for piece in self._pieces(memoryview(body.values))
+            for _, rows in itertools.groupby(piece, _TIMESTAMP)
+        ]
+        seconds = list(dict.fromkeys(map(_SECOND, moments)))
+        moments.sort(key=_SECOND)
+        self._by_second = {second: Moment.joined(list(same)) for second, same in itertools.groupby(moments, _SECOND)}
+        self.moments: Sequence[int] = list(self._by_second)
+        self.is_descending = self.moments != seconds and self.moments[::-1] == seconds
 
-    def rows(self, first: int = 0, last: int = LAST_TIMESTAMP) -> Iterator[list[Row]]:
-        """Yield the rows in ascending order of time, piece by piece; without pieces that lie outside of a range.
+    def __getitem__(self, second: int) -> Moment:
+        """Return the rows of a moment."""
+        return self._by_second[second]
 
-        Args:
-            first: First moment that is wanted; rows before it may come all the same.
-            last: Last one, likewise.
-        """
-        for piece in self._pieces:
-            if piece.first <= last and piece.last >= first:
-                yield self._decode(piece.start, piece.stop) if piece.rows is None else piece.rows
+    def between(self, first: int, last: int) -> list[Moment]:
+        """Return the moments of a range, in ascending order."""
+        start, stop = bisect.bisect_left(self.moments, first), bisect.bisect_right(self.moments, last)
+        return [self._by_second[second] for second in self.moments[start:stop]]
 
     @classmethod
-    def of(cls, device_id: str, device_name: str | None, rows: list[Row]) -> DataPage:
-        """Return a page that holds nothing but rows of one moment, from the page before."""
+    def of(cls, device_id: str, device_name: str | None, carried: Moment | None) -> DataPage:
+        """Return a page that holds nothing but a moment of the page before."""
         metadata = msgspec.json.encode(Metadata(device_id, device_name))
         page = cls(_Body(msgspec.Raw(metadata), msgspec.Raw(b"[]")))
-        page.begin_with(rows)
+        page.begin_with(carried)
         return page
 
-    def begin_with(self, rows: list[Row]) -> None:
-        """Put rows of one moment, from the page before, in front of the others."""
-        if rows:
-            moment = rows[0].moment
-            self._pieces.insert(0, _Piece(0, 0, moment, moment, rows))
-            self.moments = [moment, *self.moments[self.moments[:1] == [moment] :]]
+    def begin_with(self, carried: Moment | None) -> None:
+        """Put rows of a moment, from the page before, in front of the others."""
+        if carried is not None:
+            parts = [carried, *self.between(carried.second, carried.second)]
+            self._by_second[carried.second] = Moment.joined(parts)
+            self.moments = sorted(self._by_second)
 
-    def _keep(self, piece: _Piece) -> None:
-        """Take note of a piece, and drop the rows of one that lies far enough before it."""
-        self._pieces.append(piece)
-        if len(self._pieces) > KEPT_PIECES:
-            self._pieces[-1 - KEPT_PIECES] = replace(self._pieces[-1 - KEPT_PIECES], rows=None)
+    def _moment(self, rows: list[Row]) -> Moment:
+        """Return rows that follow each other, all of the same time."""
+        timestamp = rows[0].timestamp
+        return Moment(
+            int(timestamp),
+            self._series_of(rows),
+            tuple([row.value for row in rows]),
+            (timestamp,),
+            _short([row.datetime for row in rows]),
+            _short([row.error_code for row in rows]),
+            _more_of(cast("list[RowWithMore]", rows)) if isinstance(rows[0], RowWithMore) else {},
+        )
 
-    def _sort(self) -> None:
-        """Bring the rows into the order of time: the service was asked for it, and does not promise it."""
-        rows = sorted(itertools.chain.from_iterable(self.rows()), key=lambda row: row.moment)
-        several = [rows[first : first + PIECE_ROWS] for first in range(0, len(rows), PIECE_ROWS)]
-        self._pieces = [_Piece(0, 0, some[0].moment, some[-1].moment, some) for some in several]
+    def _series_of(self, rows: list[Row]) -> tuple[Series, ...]:
+        """Return the series of some rows, and nothing twice: mostly they are those of the moment before."""
+        columns = (
+            [row.port_num for row in rows],
+            [row.sensor_name for row in rows],
+            [row.measurement for row in rows],
+            [row.unit for row in rows],
+        )
+        if columns != self._columns:
+            known = self._known_series
+            series = tuple([known.setdefault(one, one) for one in zip(*columns, strict=True)])
+            self._columns, self._series = columns, known.setdefault(series, series)
+        return self._series
 
-    def _cut(self) -> Iterator[tuple[int, int, list[Row]]]:
-        """Yield where each piece lies within the values, and its rows."""
-        start, end = 1, len(self._values) - 1
+    def _pieces(self, values: memoryview) -> Iterator[list[Row]]:
+        """Yield the rows of each piece."""
+        start, end = 1, len(values) - 1
         while start < end:
             at, rows = start, None
             while rows is None:
-                boundary = _BETWEEN_ROWS.search(self._values, at + PIECE_BYTES, end)
+                boundary = _BETWEEN_ROWS.search(values, at + PIECE_BYTES, end)
                 stop, following = (end, end) if boundary is None else (boundary.start() + 1, boundary.end() - 1)
                 try:
-                    rows = self._decode(start, stop)
+                    rows = self._decode(b"".join((b"[", values[start:stop], b"]")))
                 except NotJSONError:
                     if boundary is None:
                         raise
                     at = stop - PIECE_BYTES  # on to the next boundary
-            if rows:
-                yield start, stop, rows
+            yield rows
             start = following
 
-    def _decode(self, start: int, stop: int) -> list[Row]:
-        text = b"".join((b"[", self._values[start:stop], b"]"))
+    def _decode(self, text: bytes) -> list[Row]:
         if not (self._has_nul and may_have_nul(text)):
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return self._decode_strictly(text)
@@ -299,9 +388,20 @@ class DataPage:
         for row in objects(raw):
             make_whole(row, ("port_num", "error_code"))
             set_odd_fields_aside(row, _FIELDS)
-        return list(_convert(raw, list[RowWithMore]))
+        return list(_convert(raw, list[OddRow]))
 
     def _decode_strictly(self, text: bytes) -> list[Row]:
+        """Decode rows: mostly they have no text and no field that others of the page have not."""
+        if self._texts:
+            with contextlib.suppress(msgspec.ValidationError):
+                return _rows_decoder(self._more, self._texts).decode(text)
+        rows = self._decode_new(text)
+        texts = self._texts.union(*map(_TEXTS, rows)) - {None}
+        if len(texts) <= MOST_TEXTS:
+            self._texts = texts
+        return rows
+
+    def _decode_new(self, text: bytes) -> list[Row]:
         """Decode rows, whatever more fields they have: the page's other rows will have them too."""
         while True:
             try:
@@ -311,6 +411,25 @@ class DataPage:
                 if unknown is None or unknown[1] in self._more or len(self._more) == MOST_UNKNOWN_FIELDS:
                     raise
                 self._more = (*self._more, unknown[1])
+
+
+def _more_of(rows: list[RowWithMore]) -> dict[str, tuple[Any, ...]]:
+    """Return what rows of the same type say beside the usual, by name: first what METER names, then in ABC order."""
+    more = {"position": _said([row.position for row in rows]), "reading_id": _said([row.reading_id for row in rows])}
+    for attribute, name in rows[0].unknown:
+        more[name] = tuple([getattr(row, attribute) for row in rows])
+    extras = [row.extra or {} for row in rows if isinstance(row, OddRow)]
+    for name in sorted(set().union(*extras)):
+        more[name] = tuple([extra.get(name, UNSET) for extra in extras])
+    return {name: cells for name, cells in more.items() if cells}
+
+
+def _said(cells: list[Any]) -> tuple[Any, ...]:
+    """Return a field in which null says nothing; nothing at all if no row says anything."""
+    silent = cells.count(None)
+    if silent == len(cells):
+        return ()
+    return tuple([UNSET if cell is None else cell for cell in cells] if silent else cells)
 
 
 def decode_page(body: bytes | bytearray) -> DataPage:

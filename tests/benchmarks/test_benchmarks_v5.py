@@ -31,7 +31,7 @@ def test_months_are_the_emulators() -> None:
     assert [page.next_token for page in pages] == ["1", "2", None]
     assert [len(page.moments) for page in pages] == [31 * 96, 30 * 96, 31 * 96]
     assert pages[0].moments[0] == first_day(3).timestamp()
-    assert sum(len(rows) for page in pages for rows in page.rows()) == readings_in(kind, 3)
+    assert sum(len(page[second].values) for page in pages for second in page.moments) == readings_in(kind, 3)
 
 
 def test_a_five_minute_device_has_a_page_of_the_size_that_the_goals_are_about() -> None:
@@ -39,14 +39,18 @@ def test_a_five_minute_device_has_a_page_of_the_size_that_the_goals_are_about() 
     assert readings_in(KINDS["five-minutes"], 1) == 31 * 288 * 30
 
 
-def test_the_tap_makes_a_record_of_each_value() -> None:
-    """What is measured is a whole page."""
+@pytest.mark.parametrize("identified", [False, True])
+def test_the_tap_makes_a_record_of_each_value(*, identified: bool) -> None:
+    """What is measured is a whole page; with ids and positions in each row if it is said so."""
     kind = KINDS["quarter-hours"]
 
-    records = [record for part in parts(build(kind, 1)[0]) for record in part]
+    (body,) = build(kind, 1, identified=identified)
+    records = [record for part in parts(body) for record in part]
 
     assert len(records) == readings_in(kind, 1)
     assert list(records[0]) == list(records[-1])
+    assert all(("reading_id" in (record["extra"] or {})) is identified for record in records)
+    assert body.count(b'"position":') == body.count(b'"reading_id":') == identified * len(records)
 
 
 def test_the_emulator_of_a_fleet_has_as_many_pages_as_months() -> None:

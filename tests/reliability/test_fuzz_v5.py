@@ -46,7 +46,6 @@ def _small_pieces() -> Iterator[None]:
     """A page is cut into pieces, so that a fault may lie in any of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(responses, "PIECE_BYTES", 400)
-        patch.setattr(responses, "KEPT_PIECES", 2)
         yield
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tap_zentra.v5.readings import by_moment, reading_records
-from tap_zentra.v5.responses import decode_page
+from tap_zentra.v5.readings import reading_records
+from tap_zentra.v5.responses import DataPage, decode_page
 
 DEVICE = "z6-12345"
 MOMENT = 1_705_485_442
@@ -52,11 +52,15 @@ def as_sent(body: object) -> bytes:
 
 def records_of(body: object) -> list[dict[str, Any]]:
     """Return the records of a page."""
-    page = decode_page(body if isinstance(body, bytes) else as_sent(body))
+    return records_in(decode_page(body if isinstance(body, bytes) else as_sent(body)))
+
+
+def records_in(page: DataPage) -> list[dict[str, Any]]:
+    """Return the records of a page that was decoded."""
     return [
         record
-        for _, rows in by_moment(page.rows())
-        for record in reading_records(rows, device_sn=DEVICE, device_name=page.device_name)
+        for second in page.moments
+        for record in reading_records(page[second], device_sn=DEVICE, device_name=page.device_name)
     ]
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_zentra.v5 import responses
 from tap_zentra.v5.readings import (
     ERROR_DESCRIPTIONS,
     READINGS_V5,
     READINGS_V5_KEY,
     ReadingsV5Stream,
-    by_moment,
     moment_content,
     spelled_units,
 )
@@ -212,6 +212,18 @@ def test_the_same_reading_twice_is_one(ids: dict[str, Any]) -> None:
     assert len(records_of(other)) == 2
 
 
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_a_reading_that_comes_twice_is_one_in_whatever_form(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Its time may be written in two ways, and an odd row beside it may have it decoded in another way."""
+    monkeypatch.setattr(responses, "PIECE_BYTES", size)
+    same = {"timestamp": MOMENT, "value": 1, "quality": 2}
+    odd = a_row(value=3, unit=5, reading_id=9)
+
+    found = records_of(a_page(a_row(**same), odd, a_row(**same | {"timestamp": float(MOMENT)}), a_row(**same)))
+
+    assert [(record["value"], record["sub_sensor_index"]) for record in found] == [(1, 0), (3, 1)]
+
+
 def test_two_depths_that_read_the_same_are_two() -> None:
     """Nothing says that they are one reading that came twice."""
     same = a_row(value=1, reading_id=None)
@@ -264,9 +276,9 @@ def test_the_rows_of_a_moment_are_told_together() -> None:
     """By the whole second, which is what a bookmark can say."""
     page = decode_page(as_sent(a_page(*(a_row(timestamp=second) for second in (5, 5.5, 6, 6.0)))))
 
-    assert [(moment, [row.timestamp for row in rows]) for moment, rows in by_moment(page.rows())] == [
-        (5, [5, 5.5]),
-        (6, [6, 6.0]),
+    assert [(moment.second, moment.each(moment.timestamps)) for moment in page.between(0, MOMENT)] == [
+        (5, (5, 5.5)),
+        (6, (6, 6.0)),
     ]
 
 
@@ -276,8 +288,9 @@ def test_the_rows_of_a_moment_are_told_together() -> None:
 def _content(*rows: dict[str, Any], name: str = "North Device") -> bytes:
     body = a_page(*rows)
     body["metadata"]["device_name"] = name
-    (content,) = (moment_content(sent) for _, sent in by_moment(decode_page(as_sent(body)).rows()))
-    return content
+    page = decode_page(as_sent(body))
+    (second,) = page.moments
+    return moment_content(page[second])
 
 
 @pytest.mark.parametrize(

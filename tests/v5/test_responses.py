@@ -22,7 +22,7 @@ from tap_zentra.v5.responses import (
     decode_page,
     require_page_of,
 )
-from tests.v5.support import DEVICE, MOMENT, a_page, a_row, as_sent, record_with, records_of
+from tests.v5.support import DEVICE, MOMENT, a_page, a_row, as_sent, record_with, records_in, records_of
 
 DELETE = object()
 
@@ -37,10 +37,6 @@ def _changed(path: tuple[str | int, ...], value: object) -> bytes:
     else:
         part[path[-1]] = value
     return as_sent(body)
-
-
-def _rows(page: DataPage) -> list[responses.Row]:
-    return [row for piece in page.rows() for row in piece]
 
 
 # Responses that are not what the service sends
@@ -177,7 +173,7 @@ def test_an_empty_page_is_a_page() -> None:
     for sent in (body, body.replace(b"[]", b"[ \n ]")):
         page = decode_page(sent)
 
-        assert (list(page.moments), _rows(page), page.next_token) == ([], [], "next")
+        assert (list(page.moments), records_in(page), page.next_token) == ([], [], "next")
 
 
 @pytest.mark.parametrize("device_id", [DEVICE, DEVICE.upper()])
@@ -231,7 +227,7 @@ def test_a_name_in_another_form_is_kept_with_the_rest() -> None:
 def test_metadata_may_tell_nothing() -> None:
     """Nor does a page of nothing but rows that the page before had."""
     assert decode_page(as_sent({"metadata": {"device_id": DEVICE}, "values": []})).known == {}
-    assert DataPage.of(DEVICE, "North Device", []).known == {}
+    assert DataPage.of(DEVICE, "North Device", None).known == {}
 
 
 @pytest.mark.parametrize("levels", [DEEPEST, DEEPEST + 1, 900])
@@ -358,15 +354,15 @@ def test_a_body_in_another_encoding_is_read(encoding: str) -> None:
 # Order and pieces
 
 
-def test_rows_come_in_the_order_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_come_in_the_order_of_time() -> None:
     """The service is asked for it, and does not promise it; within a moment its order stays."""
-    monkeypatch.setattr(responses, "PIECE_ROWS", 2)
     rows = [a_row(timestamp=second, value=value) for value, second in enumerate([9, 4, 9, 6, 4, 5])]
     page = decode_page(as_sent(a_page(*rows)))
 
-    assert [(row.timestamp, row.value) for row in _rows(page)] == [(4, 1), (4, 4), (5, 5), (6, 3), (9, 0), (9, 2)]
     assert list(page.moments) == [4, 5, 6, 9]
-    assert [row.timestamp for piece in page.rows(5, 6) for row in piece] == [5, 6]
+    assert [page[second].values for second in page.moments] == [(1, 4), (5,), (3,), (0, 2)]
+    assert [moment.second for moment in page.between(5, 6)] == [5, 6]
+    assert page.between(0, -1) == []
 
 
 def test_a_moment_in_two_places_is_one() -> None:
@@ -374,7 +370,20 @@ def test_a_moment_in_two_places_is_one() -> None:
     page = decode_page(as_sent(a_page(a_row(timestamp=5), a_row(timestamp=6), a_row(timestamp=5))))
 
     assert list(page.moments) == [5, 6]
-    assert [row.moment for row in _rows(page)] == [5, 5, 6]
+    assert [len(page[second].values) for second in page.moments] == [2, 1]
+
+
+def test_a_moment_of_the_page_before_comes_first() -> None:
+    """Its rows stand in front of those that the page has of the same moment, whatever fields they have."""
+    before = decode_page(as_sent(a_page(a_row(timestamp=5, value=0, quality=1), a_row(timestamp=5, value=1))))
+    page = decode_page(as_sent(a_page(a_row(timestamp=5, value=2, position=3), a_row(timestamp=6, value=3))))
+
+    page.begin_with(before[5])
+
+    assert list(page.moments) == [5, 6]
+    found = [(record["value"], record["extra"]) for record in records_in(page)]
+    more = {"reading_id": 123}
+    assert found == [(0, more | {"quality": 1}), (1, more), (2, more | {"position": 3}), (3, more)]
 
 
 PIECE_SIZES = [1, 100, 200, 250, 1000, 100_000]
@@ -395,7 +404,8 @@ TRICKY = [
 
 
 def _as_plain(body: bytes) -> list[tuple[object, ...]]:
-    return [(row.timestamp, row.sensor_name, row.value, row.extra) for row in _rows(decode_page(body))]
+    columns = ("timestamp_utc", "sensor_name", "value", "extra")
+    return [tuple(record[column] for column in columns) for record in records_of(body)]
 
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" ,\n\t", " :\r\n")])
@@ -411,14 +421,14 @@ def test_a_page_in_pieces_is_the_page(monkeypatch: pytest.MonkeyPatch, size: int
     assert list(decode_page(body).moments) == [MOMENT, MOMENT + 1, MOMENT + 2, MOMENT + 9]
 
 
-def test_a_page_is_cut_where_it_is_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that only a piece of it is in memory as rows."""
-    monkeypatch.setattr(responses, "PIECE_BYTES", 1)
-    page = decode_page(as_sent(a_page(*(a_row(timestamp=second) for second in range(10)))))
+def test_a_page_does_without_its_body_once_it_is_checked() -> None:
+    """So that the body is out of memory while the page is written."""
+    body = bytearray(as_sent(a_page(*(a_row(timestamp=second, value=second) for second in range(10)))))
+    page = decode_page(body)
 
-    assert [[row.timestamp for row in piece] for piece in page.rows()] == [[second] for second in range(10)]
-    assert [[row.timestamp for row in piece] for piece in page.rows(3, 5)] == [[3], [4], [5]]
-    assert list(page.rows(0, -1)) == []
+    body.clear()  # a BufferError, if anything still looks at it
+
+    assert [record["value"] for record in records_in(page)] == list(range(10))
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
@@ -465,7 +475,6 @@ def test_no_page_depends_on_its_pieces(
     whole = records_of(body)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(responses, "PIECE_BYTES", size)
-        patch.setattr(responses, "PIECE_ROWS", 2)
 
         assert records_of(body) == whole
     assert len(whole) == len(rows)
