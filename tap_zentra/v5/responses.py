@@ -426,10 +426,9 @@ def _more_of(rows: list[RowWithMore]) -> dict[str, tuple[Any, ...]]:
 
 def _said(cells: list[Any]) -> tuple[Any, ...]:
     """Return a field in which null says nothing; nothing at all if no row says anything."""
-    silent = cells.count(None)
-    if silent == len(cells):
+    if cells[0] is None and cells.count(None) == len(cells):
         return ()
-    return tuple([UNSET if cell is None else cell for cell in cells] if silent else cells)
+    return tuple([UNSET if cell is None else cell for cell in cells])
 
 
 def decode_page(body: bytes | bytearray) -> DataPage:
