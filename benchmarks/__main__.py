@@ -31,6 +31,7 @@ from benchmarks.v5 import idle as idle_v5
 from benchmarks.v5 import makespan as makespan_v5
 from benchmarks.v5 import memory as memory_v5
 from benchmarks.v5 import page as page_v5
+from benchmarks.v5 import stages as stages_v5
 
 DEFAULT = {
     "startup": startup.measure,
@@ -45,6 +46,7 @@ DEFAULT = {
     "v5-makespan": makespan_v5.measure,
     "v5-idle": idle_v5.measure,
     "v5-page": page_v5.measure,
+    "v5-stages": stages_v5.measure,
     "v5-memory": memory_v5.measure,
 }
 # Hours, and what needs a browser, programs from the package index, or half an hour.
