@@ -344,26 +344,31 @@ def record_contents(series: Iterable[Series], wanted: Collection[int]) -> dict[i
     Neither the order of entries nor the form of a number or of nothing makes a difference (17 or 17.0, null or NaN,
     null or ""). Names, depths and other descriptions don't count: a renamed device sends no new values.
     """
-    rows: dict[int, list[tuple[object, ...]]] = {mrid: [] for mrid in wanted}
+    rows: dict[int, list[bytes]] = {mrid: [] for mrid in wanted}
     if not wanted:
         return {}
     for measurement, port, index, metadata, readings in sorted(series, key=lambda one: one[:3]):
         units = clean_units(metadata.units)
-        for reading in readings:
-            if reading.mrid in rows:
-                rows[reading.mrid].append(
-                    (
-                        measurement,
-                        port,
-                        index,
-                        reading.timestamp_utc,
-                        comparable(reading.value),
-                        units,
-                        reading.error_flag,
-                        reading.error_description or None,
-                    )
+        of_wanted = [reading for reading in readings if reading.mrid in rows]
+        # Encoded here, a place at a time: as many tuples that stay would have Python look for cycles again and again.
+        lines = _ENCODER.encode_lines(
+            [
+                (
+                    measurement,
+                    port,
+                    index,
+                    reading.timestamp_utc,
+                    comparable(reading.value),
+                    units,
+                    reading.error_flag,
+                    reading.error_description or None,
                 )
-    return {mrid: overlap.content(_ENCODER.encode(values)) for mrid, values in rows.items()}
+                for reading in of_wanted
+            ]
+        ).splitlines()
+        for reading, line in zip(of_wanted, lines, strict=True):
+            rows[reading.mrid].append(line)
+    return {mrid: overlap.content(b"[%b]" % b",".join(lines)) for mrid, lines in rows.items()}
 
 
 _ENCODER = msgspec.json.Encoder()
