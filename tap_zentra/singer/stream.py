@@ -17,7 +17,6 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_zentra.calls.schedule import Outcome, Phase, Turn
 from tap_zentra.settings import same_device
-from tap_zentra.singer.batch import GzipBatcher
 from tap_zentra.singer.bookmarks import Bookmarks, known_of
 from tap_zentra.singer.moments import latest_moment
 from tap_zentra.singer.pages import DeviceProgress
@@ -121,6 +120,9 @@ class StreamOfRun(Stream):
     def get_batches(
         self, batch_config: BatchConfig, context: Mapping[str, Any] | None = None
     ) -> Iterator[tuple[BaseBatchFileEncoding, list[str]]]:
+        # Only here: the SDK's part of it takes a tenth of a start-up to import.
+        from tap_zentra.singer.batch import GzipBatcher  # noqa: PLC0415
+
         batcher = GzipBatcher(self.tap_name, self.name, batch_config)
         # A file that can't be written ends the run here, and not after the line that says why.
         with contextlib.closing(self._sync_records(context, write_messages=False)) as records:

@@ -132,7 +132,8 @@ def _break_bookmark(state: dict[str, Any]) -> None:
 
 def _stream_map_fails(service: Service) -> tuple[Run, Emulator]:
     maps = {"readings": {"vwc": "value / (mrid - 15)"}}
-    return service.sync(stream_maps=json.dumps(maps), page_size=10)
+    # One call at a time, so that the first device is the first to come to that record.
+    return service.sync(stream_maps=json.dumps(maps), page_size=10, max_concurrent_calls=1)
 
 
 def _by_bash(script: str, service: Service) -> tuple[Run, Emulator]:
