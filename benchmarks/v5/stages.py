@@ -9,21 +9,15 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import click
 
 from benchmarks.children import run
 from benchmarks.tables import Table
-from benchmarks.v5.months import END, KINDS, PROTOTYPE, build
+from benchmarks.v5.months import KINDS, build
 from benchmarks.v5.page import IDENTIFIED, PLAIN
-from benchmarks.v5.ways import EXTRACTED, NOW, STREAM
-from tap_zentra.settings import read_settings
+from benchmarks.v5.ways import EXTRACTED, STREAM, new_reader
 from tap_zentra.singer.writer import Writer
-from tap_zentra.v5.readings import ReadingsReader
-
-if TYPE_CHECKING:
-    from tap_zentra.v5.api import Api
 
 ROUNDS = 6
 """Of which the first one also pays for the memory that all others use again."""
@@ -50,10 +44,7 @@ def measure(work: Path, *, quick: bool) -> Table:
 
 def stages(body: bytes) -> list[float]:
     """Return the seconds that each stage takes."""
-    settings = read_settings({"auth_token": "benchmark", "api_version": "v5", "end_date": END})
-    # It makes no call.
-    reader = ReadingsReader(PROTOTYPE, cast("Api", None), settings, bookmark=None, listed=None, now=NOW)
-    writer = Writer()
+    reader, writer = new_reader(), Writer()
     begun = time.process_time()
     page = reader.take(body)
     taken = time.process_time()

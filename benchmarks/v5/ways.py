@@ -32,13 +32,16 @@ NOW = 1_767_225_600.0
 AT_ONCE = 1000
 
 
+def new_reader() -> ReadingsReader:
+    """Return the tap's reader of a device that was never read before; it makes no call."""
+    settings = read_settings({"auth_token": "benchmark", "api_version": "v5", "end_date": END})
+    return ReadingsReader(PROTOTYPE, cast("Api", None), settings, bookmark=None, listed=None, now=NOW)
+
+
 def parts(body: bytes) -> Iterator[list[dict[str, Any]]]:
     """Yield the records that the tap makes of a page of a device that was never read before, part by part."""
-    settings = read_settings({"auth_token": "benchmark", "api_version": "v5", "end_date": END})
-    # It makes no call.
-    reader = ReadingsReader(PROTOTYPE, cast("Api", None), settings, bookmark=None, listed=None, now=NOW)
     bookmark = None
-    for part in reader.take(body).parts():
+    for part in new_reader().take(body).parts():
         yield part.records
         bookmark = part.bookmark
     if bookmark is not None:  # asked for within a page only when STATE is due
