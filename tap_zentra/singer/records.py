@@ -76,8 +76,9 @@ class RecordsStream(FleetStream[AccountType]):
         if part.bookmark is None:
             return []
         records = self._gathering.take()
-        device.readings += sum(len(record[READINGS]) for record in records)
-        return self.write_some(records, write_messages=write_messages)
+        written = self.write_some(records, write_messages=write_messages)
+        device.readings += sum(len(record[READINGS]) for record in records[: len(written)])
+        return written
 
 
 def columns_of(columns: dict[str, Any], shared: Sequence[str]) -> dict[str, Any]:
